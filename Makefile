@@ -1,0 +1,58 @@
+# Every command a newcomer needs; `make help` lists them.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export PYTHONDONTWRITEBYTECODE =
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test test-db test-full check bench lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.runtime ## make .venv with what `make demo` needs
+install-dev: $(VENV)/.dev ## make .venv with the tools for tests and checks
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or newer"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: cannot make a virtual environment; on Debian and Ubuntu install python3-venv"; exit 2; }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## run the whole platform on embedded parts and print its address
+	@$(BIN)/lab demo
+
+test: $(VENV)/.dev ## tests on embedded PostgreSQL and NATS (Mosquitto and Chromium where installed)
+	$(BIN)/pytest -q -m "not long"
+
+test-db: $(VENV)/.dev ## the database tests alone; LAB_TEST_DATABASE_URL names another server
+	$(BIN)/pytest -q -m "database and not long and not browser"
+
+test-full: $(VENV)/.dev ## everything, long tests whole
+	LAB_TEST_FULL=1 $(BIN)/pytest -q
+
+check: $(VENV)/.dev ## ruff, ruff format, mypy strict, import rules, size budgets
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_project.py
+
+bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
+	$(BIN)/python -m tests.bench
+
+lock: ## resolve the lock files anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --extra parquet --group build pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra embedded --extra parquet --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .lab

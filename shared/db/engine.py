@@ -1,0 +1,57 @@
+"""Engines and connections: sync for ingest and analytics, async for the API."""
+
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.errors import OperatorError
+from shared.settings import Database
+
+
+class DatabaseUnreachable(OperatorError):
+    """Nothing answers at LAB_DATABASE_URL, or it refuses us."""
+
+
+def connect(database: Database, *, autocommit: bool = False) -> psycopg.Connection:
+    """One psycopg connection in UTC; raises DatabaseUnreachable."""
+    try:
+        return psycopg.connect(database.url, autocommit=autocommit, options="-c timezone=UTC")
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(unreachable(database, error)) from error
+
+
+def sync_engine(database: Database) -> Engine:
+    """A small engine for one worker process; sessions speak UTC."""
+    return create_engine(_dialect_url(database), pool_size=4, pool_pre_ping=True, connect_args=_UTC)
+
+
+def async_engine(database: Database) -> AsyncEngine:
+    """The API's one pool; sessions speak UTC."""
+    return create_async_engine(
+        _dialect_url(database),
+        pool_size=database.pool,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=_UTC,
+    )
+
+
+def unreachable(database: Database, error: Exception) -> str:
+    """The one line an operator sees: variable, place and reason, never the password."""
+    parts = conninfo_to_dict(database.url)
+    place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return f"LAB_DATABASE_URL: cannot use the database at {place}: {reason}"
+
+
+_UTC = {"options": "-c timezone=UTC"}
+
+
+def _dialect_url(database: Database) -> str:
+    scheme = urlsplit(database.url).scheme
+    url = make_url(database.url.replace(scheme, "postgresql+psycopg", 1))
+    return url.render_as_string(hide_password=False)

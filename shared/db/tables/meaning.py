@@ -1,0 +1,82 @@
+"""What it means: findings, pilot kinds, outcome metrics and their values."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from shared.db.tables.columns import document, metadata, moment, one_of, reference, words
+from shared.domain.place import ORIGINS
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    reference("pilot_id", "pilot.id"),
+    reference("datastream_id", "datastream.id", null=True),
+    words("kind"),
+    words("severity"),
+    Column("confidence", Double),
+    moment("started_at"),
+    moment("ended_at", null=True),
+    document("evidence"),
+    words("origin"),
+    moment("created_at", now=True),
+    moment("withdrawn_at", null=True),
+    Column("superseded_by", BigInteger, ForeignKey("finding.id")),
+    Index("finding_pilot_id_started_at_idx", "pilot_id", text("started_at DESC")),
+    one_of("severity", ("info", "warning", "alarm", "critical")),
+    one_of("origin", ORIGINS),
+)
+pilot_kind = Table(
+    "pilot_kind",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    document("description"),
+)
+metric_definition = Table(
+    "metric_definition",
+    metadata,
+    Column("metric", Text, primary_key=True),
+    Column("def_version", Integer, primary_key=True),
+    document("description"),
+    moment("valid_from", now=True),
+)
+metric_value = Table(
+    "metric_value",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    words("metric"),
+    Column("def_version", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    reference("pilot_id", "pilot.id"),
+    Column("phase", SmallInteger, nullable=False),
+    moment("from"),
+    moment("to"),
+    moment("as_of", now=True),
+    Column("numerator", Double),
+    Column("denominator", Double),
+    Column("n", Integer, nullable=False),
+    Column("value", Double),
+    Column("ci_low", Double),
+    Column("ci_high", Double),
+    Column("method", Text),
+    Column("coverage", Double),
+    words("state"),
+    Column("reason", Text),
+    words("origin"),
+    words("input_digest"),
+    UniqueConstraint("pilot_id", "metric", "def_version", "from", "to", "version"),
+    one_of("state", ("pass", "provisional", "fail", "insufficient")),
+    one_of("origin", ORIGINS),
+)

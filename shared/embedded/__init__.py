@@ -1,0 +1,1 @@
+"""PostgreSQL and NATS as supervised children: what the demo and the tests run on."""

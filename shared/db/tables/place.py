@@ -68,7 +68,7 @@ pilot = Table(
     reference("site_id", "site.id"),
     words("key"),
     words("service"),
-    words("kind"),
+    words("kind", null=True),  # null: observed and shown, not analysed
     Column("phase", SmallInteger, nullable=False),
     words("origin"),
     document("params"),

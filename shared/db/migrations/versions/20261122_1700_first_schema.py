@@ -212,7 +212,7 @@ def upgrade() -> None:
         sa.Column("site_id", sa.Integer(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("service", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=True),
         sa.Column("phase", sa.SmallInteger(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column(

@@ -1,0 +1,82 @@
+"""The HTTP application: one pool, the resources, the live stream and the pages."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.api import live, problem, resources
+from services.api.problem import DOWN, REFUSED, Fault, Problem
+from shared.db.engine import async_engine
+from shared.settings import Database
+
+TITLE: Final = "Living lab"
+DESCRIPTION: Final = """
+Sensors and citizens in, pilot evidence out. Everything here is read-only.
+
+Lists are `{"items": [...], "next": cursor}`; spans of time are half-open, `from <= t < to`, in
+RFC 3339 with an offset; every number comes with its unit, every item with its *origin*
+(measured, recorded or simulated); errors are RFC 9457 problems; what is not known is null.
+"""
+
+
+def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI:
+    """The application. monitor_url: where a NATS broker tells what is still pending."""
+    app = FastAPI(
+        title=TITLE,
+        version="1",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.state.database = database
+    app.state.monitor_url = monitor_url
+    app.state.live = live.Hub()
+    problem.install(app)
+    for prefix, router in _routers():
+        app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN})
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    engine = async_engine(app.state.database)
+    # Read-only at the database too: no route can write by mistake.
+    app.state.engine = engine.execution_options(postgresql_readonly=True)
+    try:
+        async with app.state.live.following(app.state.database, app.state.engine):
+            yield
+    finally:
+        await engine.dispose()
+
+
+def _routers() -> Iterator[tuple[str, APIRouter]]:
+    """Every router of services/api/resources, below /v1 unless its module says otherwise."""
+    for module in iter_modules(resources.__path__, f"{resources.__name__}."):
+        found = import_module(module.name)
+        yield getattr(found, "PREFIX", "/v1"), found.router
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI with our problem in place of the framework's own error models."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            license_info=app.license_info,
+        )
+        schemas = document["components"]["schemas"]
+        for model in (Problem, Fault):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            schemas[model.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

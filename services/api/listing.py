@@ -1,0 +1,63 @@
+"""Lists in pages: bounded, with a cursor that is the sort key of the last item."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item", bound=BaseModel)
+Key = tuple[int, ...]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Payload(BaseModel):
+    """What every answer is made of: built from database rows, never changed afterwards."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, serialize_by_alias=True)
+
+
+class Listing(Payload, Generic[Item]):
+    """One page of a list; `next` is the cursor of the following page, null at the end."""
+
+    items: list[Item]
+    next: str | None = Field(description="pass as `cursor` to go on; null: this was the last page")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: what follows the item with sort key `after`, at most `limit`."""
+
+    limit: int = 1000
+    after: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Half-open span of time: start <= t < end; None is unbounded."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+FIRST: Final = Page()
+ALWAYS: Final = Range()
+
+
+def cut(rows: Sequence[Any], page: Page, key: Callable[[Any], Key]) -> tuple[list[Any], str | None]:
+    """Split `limit + 1` fetched rows into one page and the cursor of the next."""
+    kept = list(rows[: page.limit])
+    more = len(rows) > page.limit
+    return kept, ".".join(map(str, key(kept[-1]))) if more else None
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, the form in which a cursor holds a time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(number: int) -> datetime:
+    """The moment a cursor holds."""
+    return _EPOCH + timedelta(microseconds=number)

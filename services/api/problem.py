@@ -1,0 +1,127 @@
+"""Every error as RFC 9457 problem+json, from one table of exceptions and statuses."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class NotFound(Exception):
+    """No such thing here; the message names it."""
+
+
+class Unavailable(Exception):
+    """Something this process depends on does not answer now; the message names it."""
+
+
+class Fault(BaseModel):
+    """One refused value and where it stands, e.g. query.limit."""
+
+    where: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "no pilot 17",
+                "instance": "/v1/pilots/17",
+                "errors": [],
+            }
+        }
+    )
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="the path that was asked for")
+    errors: list[Fault] = Field(default=[], description="refused values, one by one")
+
+
+# What a client is told; None means the exception's own words are fit to be shown.
+STATUS: Final[Mapping[type[Exception], tuple[HTTPStatus, str | None]]] = {
+    NotFound: (HTTPStatus.NOT_FOUND, None),
+    Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, None),
+    OperationalError: (HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer"),
+    InterfaceError: (HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer"),
+    TimeoutError: (HTTPStatus.SERVICE_UNAVAILABLE, "every database connection is in use"),
+    Exception: (HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault and has been logged"),
+}
+
+
+def _document(status: HTTPStatus) -> dict[str, Any]:
+    return {
+        "description": status.phrase,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+Responses = dict[int | str, dict[str, Any]]
+REFUSED: Final[Responses] = {422: _document(HTTPStatus.UNPROCESSABLE_ENTITY)}
+MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
+DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of the table, and the framework's own, as a problem."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, _from_table)
+    app.add_exception_handler(HTTPException, _from_framework)
+    app.add_exception_handler(RequestValidationError, _from_validation)
+
+
+def answer(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: list[Fault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One problem as a response."""
+    problem = Problem(
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        errors=errors or [],
+    )
+    return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
+
+
+async def _from_table(request: Request, error: Exception) -> Response:
+    status, words = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return answer(request, status, str(error) if words is None else words)
+
+
+async def _from_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return answer(request, HTTPStatus(error.status_code), error.detail, headers=error.headers)
+
+
+async def _from_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        Fault(
+            where=".".join(str(step) for step in each["loc"]),
+            message=each["msg"].removeprefix("Value error, "),
+        )
+        for each in error.errors()
+    ]
+    told = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, told, errors=faults)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api import live, problem, resources
+from services.api import live, problem, resources, stream
 from services.api.problem import DOWN, REFUSED, Fault, Problem
 from shared.db.engine import async_engine
 from shared.settings import Database
@@ -61,6 +61,7 @@ def _routers() -> Iterator[tuple[str, APIRouter]]:
     for module in iter_modules(resources.__path__, f"{resources.__name__}."):
         found = import_module(module.name)
         yield getattr(found, "PREFIX", "/v1"), found.router
+    yield "/v1", stream.router
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

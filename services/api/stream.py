@@ -73,8 +73,8 @@ async def _events(
         if after is not None:
             async with engine.connect() as connection:
                 past = [event async for event in missed(connection, client, after)]
-            for event in past:
-                yield event
+            for told in past:
+                yield told
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):

@@ -1,0 +1,71 @@
+"""Running the API: checks first, then uvicorn until it is asked to stop."""
+
+import socket
+
+import uvicorn
+
+from services.api.app import create_app
+from services.api.live import Hub
+from shared.db import migrate
+from shared.db.engine import sync_engine
+from shared.errors import OperatorError
+from shared.settings import Api, Database, variable
+
+GRACE_S = 2  # for answers under way; live streams are ended at once
+
+
+class PortTaken(OperatorError):
+    """Something else listens on the API's port, or it may not be opened."""
+
+
+class Server(uvicorn.Server):
+    """Ends the live streams before waiting for connections, which they would keep open."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.close()
+        await super().shutdown(sockets)
+
+
+def run(database: Database, api: Api, monitor_url: str | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; raises OperatorError before anything is served."""
+    engine = sync_engine(database)
+    try:
+        migrate.ready(engine, database)
+    finally:
+        engine.dispose()
+    with listening(api) as listener:
+        server(database, monitor_url).run(sockets=[listener])
+
+
+def server(database: Database, monitor_url: str | None = None) -> Server:
+    """The server, not yet running; it takes its socket from whoever runs it."""
+    app = create_app(database, monitor_url=monitor_url)
+    config = uvicorn.Config(
+        app,
+        timeout_graceful_shutdown=GRACE_S,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+    )
+    return Server(config, app.state.live)
+
+
+def listening(api: Api) -> socket.socket:
+    """An open socket at the address of `api`; raises PortTaken naming the setting."""
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((api.host, api.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"{variable(Api, 'port')}: cannot listen on {api.host}:{api.port}: {error.strerror};"
+            " stop what uses it or set another port"
+        ) from None
+    return listener

@@ -1,0 +1,135 @@
+"""The ledger: nothing vanishes, and here are the counts that show it."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api.deps import Db, DeviceKey, SiteKey, SourceKey, TimeRange, paged
+from services.api.listing import Listing, Page, Payload, cut, from_micros, micros
+from shared.broker_monitor import MonitorUnreachable, pending
+from shared.db import ledger
+
+PUBLISHED: Final = "only the publisher or the broker can count what was published"
+NO_MONITOR: Final = "no NATS monitoring address is set (LAB_MQTT_MONITOR_URL)"
+FRAME_GAPS: Final = "missing frame counters are not counted yet"
+
+
+class Totals(Payload):
+    """Distinct message keys over all sources and hours; published = stored + rejected + pending."""
+
+    published: int | None = Field(examples=[None])
+    published_reason: str | None = Field(description="why `published` is null")
+    stored: int
+    rejected: int
+    pending: int | None = Field(description="accepted by the broker and not acknowledged yet")
+    pending_reason: str | None = Field(description="why `pending` is null")
+    repeats: int = Field(description="keys seen again; not in the equation")
+    rejected_items: int = Field(description="parts of stored messages; not in the equation")
+    unkeyed: int = Field(description="stored without anything to recognise a repeat by")
+
+
+class Cell(Payload):
+    """Counts of one source, device and UTC hour of first receipt."""
+
+    site: str = Field(examples=["cibinong"])
+    source: str = Field(examples=["gateway"])
+    device: str | None = Field(description="null: no device was recognised", examples=["gauge-1"])
+    hour: datetime
+    stored: int
+    rejected: dict[str, int] = Field(examples=[{"bad_json": 2}])
+    repeats: int
+    rejected_items: int = Field(description="sum of `item_reasons`")
+    item_reasons: dict[str, int] = Field(examples=[{"no_decoder": 1}])
+    unkeyed: int
+    frame_gaps: int | None = Field(examples=[None])
+    frame_gaps_reason: str | None = Field(description="why `frame_gaps` is null")
+
+
+class Ledger(Listing[Cell]):
+    """Totals of the whole platform, whatever the filters, and a page of cells, newest first."""
+
+    totals: Totals
+
+
+router = APIRouter(tags=["ledger"])
+
+
+async def totals(connection: AsyncConnection, monitor_url: str | None) -> Totals:
+    """Sums over the whole ledger, with what the broker still holds where it tells."""
+    waiting, reason = await _pending(monitor_url)
+    counted = await connection.run_sync(ledger.totals)
+    return Totals(
+        published=None,
+        published_reason=PUBLISHED,
+        pending=waiting,
+        pending_reason=reason,
+        stored=counted.stored,
+        rejected=counted.rejected,
+        repeats=counted.repeats,
+        rejected_items=counted.rejected_items,
+        unkeyed=counted.unkeyed,
+    )
+
+
+async def _pending(monitor_url: str | None) -> tuple[int | None, str | None]:
+    if monitor_url is None:
+        return None, NO_MONITOR
+    try:
+        return await asyncio.to_thread(pending, monitor_url), None
+    except MonitorUnreachable as error:
+        return None, str(error)
+
+
+def _cell(cell: ledger.Cell) -> Cell:
+    return Cell(
+        site=cell.site,
+        source=cell.source,
+        device=cell.device,
+        hour=cell.hour,
+        stored=cell.stored,
+        rejected=dict(cell.rejected),
+        repeats=cell.repeats,
+        rejected_items=sum(cell.rejected_items.values()),
+        item_reasons=dict(cell.rejected_items),
+        unkeyed=cell.unkeyed,
+        frame_gaps=None,
+        frame_gaps_reason=FRAME_GAPS,
+    )
+
+
+@router.get("/ledger", summary="Ledger of messages")
+async def _ledger(
+    request: Request,
+    connection: Db,
+    span: TimeRange,
+    page: Annotated[Page, Depends(paged(3))],
+    site: SiteKey = None,
+    source: SourceKey = None,
+    device: DeviceKey = None,
+) -> Ledger:
+    after: Any = (from_micros(page.after[0]), *page.after[1:]) if page.after else None
+    cells = await connection.run_sync(
+        ledger.cells,
+        site=site,
+        source=source,
+        device=device,
+        start=span.start,
+        end=span.end,
+        after=after,
+        limit=page.limit + 1,
+    )
+    rows, following = cut(cells, page, _place)
+    return Ledger(
+        totals=await totals(connection, request.app.state.monitor_url),
+        items=[_cell(cell) for cell in rows],
+        next=following,
+    )
+
+
+def _place(cell: ledger.Cell) -> tuple[int, ...]:
+    hour, source_id, device_id = ledger.place(cell)
+    return micros(hour), source_id, device_id

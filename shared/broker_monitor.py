@@ -1,0 +1,42 @@
+"""What the broker still holds: NATS tells it over HTTP, other brokers do not."""
+
+from typing import Any, Final
+
+import httpx
+
+_STREAM: Final = "$MQTT_msgs"  # where NATS keeps every queued QoS 1 message
+_PATH: Final = "/jsz"
+_PARAMS: Final = {"consumers": "1"}
+_TIMEOUT_S: Final = 3.0
+
+
+class MonitorUnreachable(Exception):
+    """The monitoring address does not answer as NATS does; the message says how."""
+
+
+def pending(monitor_url: str) -> int:
+    """Messages the broker has accepted and nobody has acknowledged yet.
+
+    The sum over the MQTT sessions of what waits for delivery and what was delivered without an
+    acknowledgement. Raises MonitorUnreachable.
+    """
+    try:
+        answer = httpx.get(monitor_url.rstrip("/") + _PATH, params=_PARAMS, timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        document = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise MonitorUnreachable(f"{monitor_url}: {error or type(error).__name__}") from error
+    return sum(
+        consumer["num_pending"] + consumer["num_ack_pending"] for consumer in _consumers(document)
+    )
+
+
+def _consumers(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The consumers of the MQTT message stream, over all accounts; none before its first use."""
+    return [
+        consumer
+        for account in document.get("account_details", [])
+        for stream in account.get("stream_detail", [])
+        if stream["name"] == _STREAM
+        for consumer in stream.get("consumer_detail", [])
+    ]

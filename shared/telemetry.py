@@ -48,7 +48,15 @@ def configure_logs(settings: Log) -> None:
     )
 
 
-def serve_health(port: int, health: Health) -> ThreadingHTTPServer | None:
+class HealthServer(ThreadingHTTPServer):
+    """Answers probes; `shutdown` also frees the port."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.server_close()
+
+
+def serve_health(port: int, health: Health) -> HealthServer | None:
     """Serve /healthz (200 when `ok` is true, else 503) and /metrics on loopback; port 0 is off."""
     if port == 0:
         return None
@@ -74,6 +82,6 @@ def serve_health(port: int, health: Health) -> ThreadingHTTPServer | None:
         def log_message(self, format: str, *args: object) -> None:
             """Probes every few seconds are no news."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = HealthServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -1,0 +1,147 @@
+"""What ingest knows of sources, devices and datastreams: a snapshot, renewed when it changes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from services.ingest.uplink import ByRadio, ByTopic
+from shared.domain import topic as topics
+from shared.domain.property import PROPERTIES
+from shared.domain.quality import Span
+from shared.domain.unit import converter
+
+_REMEMBERED_TOPICS: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One MQTT credential and what it may publish."""
+
+    id: int
+    site_id: int
+    site: str
+    adapter: str
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a field goes: its datastream, the way to the canonical unit, and the range test."""
+
+    datastream_id: int
+    property: str
+    convert: Callable[[float], float]
+    hard: Span | None
+    soft: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A registered device and where each of its fields goes."""
+
+    id: int
+    source_id: int
+    has_profile: bool
+    targets: Mapping[str, Target]
+
+
+@dataclass(slots=True)
+class Fleet:
+    """One snapshot of the registry."""
+
+    sources: list[Source]
+    devices: Mapping[ByRadio | ByTopic, Device]
+    _by_topic: dict[str, Source | None] = field(default_factory=dict)
+
+    def source_of(self, topic: str) -> Source | None:
+        """The source whose filters cover a topic; remembered, since topics repeat."""
+        if topic not in self._by_topic:
+            if len(self._by_topic) >= _REMEMBERED_TOPICS:
+                self._by_topic.clear()
+            self._by_topic[topic] = next(
+                (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters)), None
+            )
+        return self._by_topic[topic]
+
+    @property
+    def filters(self) -> list[str]:
+        """Every topic filter to subscribe to."""
+        return [each for source in self.sources for each in source.filters]
+
+
+def load(connection: psycopg.Connection) -> Fleet:
+    """Read the whole registry: small beside the readings, and consistent in one snapshot."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        sources = [
+            Source(number, site_id, site, adapter, tuple(filters))
+            for number, site_id, site, adapter, filters in connection.execute(_SOURCES)
+        ]
+        streams: dict[int, dict[tuple[str, str], int]] = {}
+        for number, device_id, name, channel in connection.execute(_DATASTREAMS):
+            streams.setdefault(device_id, {})[name, channel] = number
+        devices: dict[ByRadio | ByTopic, Device] = {}
+        for number, source_id, key, external_id, site, fields in connection.execute(_DEVICES):
+            targets = _targets(fields, streams.get(number, {}))
+            device = Device(number, source_id, fields is not None, targets)
+            devices[ByTopic(site, key)] = device
+            if external_id:
+                devices[ByRadio(external_id)] = device
+    return Fleet(sources, devices)
+
+
+def _targets(
+    fields: Mapping[str, Any] | None, streams: Mapping[tuple[str, str], int]
+) -> dict[str, Target]:
+    """By field of the profile; without a profile by property key, in its canonical unit."""
+    if fields is None:
+        fields = {name: {"property": name} for name, channel in streams if channel == ""}
+    return {
+        name: _target(streams[m["property"], m.get("channel", "")], m)
+        for name, m in fields.items()
+        if (m["property"], m.get("channel", "")) in streams
+    }
+
+
+def _target(datastream_id: int, mapping: Mapping[str, Any]) -> Target:
+    known = PROPERTIES[mapping["property"]]
+    hard, soft = mapping.get("hard"), mapping.get("soft")
+    return Target(
+        datastream_id,
+        known.key,
+        converter(mapping.get("unit") or known.unit, known.unit),
+        (hard[0], hard[1]) if hard else known.hard,
+        (soft[0], soft[1]) if soft else known.soft,
+    )
+
+
+def add_datastreams(
+    connection: psycopg.Connection, device_id: int, properties: Iterable[str]
+) -> None:
+    """Make the datastreams of a device without a profile, at the first message that needs them."""
+    for name in properties:
+        connection.execute(
+            """
+            INSERT INTO datastream (device_id, property, unit) VALUES (%s, %s, %s)
+            ON CONFLICT DO NOTHING
+            """,
+            [device_id, name, PROPERTIES[name].unit],
+        )
+
+
+_SOURCES: Final = """
+    SELECT source.id, source.site_id, site.key AS site, source.adapter, source.filters
+    FROM source JOIN site ON site.id = source.site_id ORDER BY source.id
+"""
+_DATASTREAMS: Final = """
+    SELECT id, device_id, property, channel FROM datastream WHERE derived_by IS NULL
+"""
+_DEVICES: Final = """
+    SELECT device.id, device.source_id, device.key, device.external_id, site.key AS site,
+           profile.fields
+    FROM device
+    JOIN site ON site.id = device.site_id
+    LEFT JOIN profile ON profile.id = device.profile_id
+"""

@@ -1,0 +1,140 @@
+"""Ingest: gather messages, prepare, write, acknowledge. One thread, one batch at a time."""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import psycopg
+import structlog
+
+from services.ingest import adapters, pipeline
+from services.ingest.broker import Broker
+from services.ingest.pipeline import Prepared
+from services.ingest.store import Store
+from services.ingest.uplink import Adapter, Message
+from shared import telemetry
+from shared.registry import discover
+from shared.settings import Database, Ingest, Mqtt
+
+log = structlog.get_logger()
+
+
+def known_adapters() -> dict[str, Adapter]:
+    """Every message source this release can read, by name."""
+    return discover(adapters, Adapter)
+
+
+def run(database: Database, mqtt: Mqtt, settings: Ingest, stop: threading.Event) -> None:
+    """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
+    store = Store(database)
+    broker = Broker(mqtt)
+    health = telemetry.serve_health(
+        settings.health_port,
+        lambda: {
+            "ok": broker.alive and broker.subscribed and store.healthy,
+            "broker_connected": broker.alive and broker.subscribed,
+            "database": store.healthy,
+            "waiting": broker.inbox.qsize(),
+        },
+    )
+    try:
+        broker.start()
+        broker.subscribe(store.fleet.filters)
+        _loop(store, broker, settings, stop)
+    finally:
+        broker.stop()
+        store.close()
+        if health:
+            health.shutdown()
+
+
+def _loop(store: Store, broker: Broker, settings: Ingest, stop: threading.Event) -> None:
+    sources = known_adapters()
+    while not stop.is_set():
+        if not broker.alive:
+            raise RuntimeError("the MQTT network thread has died: see the log above")
+        messages = _gather(broker.inbox, settings)
+        try:
+            if store.refresh():
+                broker.subscribe(store.fleet.filters)
+            if messages:
+                _commit(store, sources, messages)
+        except psycopg.Error:
+            log.exception("batch_not_committed", messages=len(messages))
+            _retry(store, sources, messages, stop)
+        if not stop.is_set():
+            broker.ack(messages)
+
+
+def _gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Message]:
+    """Up to a full batch, waiting for no more than batch_ms after its first message."""
+    try:
+        messages = [inbox.get(timeout=0.2)]
+    except queue.Empty:
+        return []
+    deadline = time.monotonic() + settings.batch_ms / 1000
+    while len(messages) < settings.batch_size:
+        try:
+            messages.append(inbox.get(timeout=max(0.0, deadline - time.monotonic())))
+        except queue.Empty:
+            break
+    return messages
+
+
+def _retry(
+    store: Store,
+    sources: Mapping[str, Adapter],
+    messages: Sequence[Message],
+    stop: threading.Event,
+) -> None:
+    """Until it is committed or we are stopped: an uncommitted batch is never acknowledged."""
+    while not stop.is_set():
+        store.reconnect(stop)
+        try:
+            if messages and not stop.is_set():
+                _commit(store, sources, messages)
+            return
+        except psycopg.Error:
+            log.exception("batch_not_committed", messages=len(messages))
+
+
+def _commit(store: Store, sources: Mapping[str, Adapter], messages: Sequence[Message]) -> None:
+    batch = _prepare(store, sources, messages)
+    with telemetry.BATCH_SECONDS.time():
+        written = store.write(batch)
+    telemetry.BATCH_MESSAGES.observe(len(batch))
+    for outcome, count in written._asdict().items():
+        telemetry.MESSAGES.labels(outcome).inc(count)
+
+
+def _prepare(
+    store: Store, sources: Mapping[str, Adapter], messages: Sequence[Message]
+) -> list[Prepared]:
+    """Prepare all; those that met a gap in the registry once more, after it was filled."""
+    batch = [pipeline.prepare(message, store.fleet, sources) for message in messages]
+    if _fill_gaps(store, batch):
+        return [
+            pipeline.prepare(p.message, store.fleet, sources) if _met_gap(p) else p for p in batch
+        ]
+    return batch
+
+
+def _met_gap(prepared: Prepared) -> bool:
+    return bool(prepared.missing) or (
+        prepared.refused is not None
+        and prepared.refused.reason in ("unknown_device", "unknown_source")
+    )
+
+
+def _fill_gaps(store: Store, batch: Sequence[Prepared]) -> bool:
+    """Datastreams that devices without a profile begin; devices applied a moment ago."""
+    missing: dict[int, set[str]] = {}
+    for prepared in batch:
+        if prepared.device and prepared.missing:
+            missing.setdefault(prepared.device.id, set()).update(prepared.missing)
+    for device_id, names in missing.items():
+        store.add_datastreams(device_id, sorted(names))
+    if missing:
+        return True
+    return any(_met_gap(prepared) for prepared in batch) and store.reload_for_unknown()

@@ -1,0 +1,119 @@
+"""The hot path up to the database: message → source → adapter → device → readings, as steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from services.ingest.fleet import Device, Fleet, Source
+from services.ingest.mapping import Item, Reading, map_uplink
+from services.ingest.uplink import (
+    Adapter,
+    Feedback,
+    Message,
+    Refused,
+    Uplink,
+    content_key,
+    identity,
+    plausible,
+)
+from shared.domain.property import PROPERTIES
+
+log = structlog.get_logger()
+NO_SOURCE = Source(0, 0, "", "", ())  # its filters were changed while messages were under way
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One message ready to be written: exactly one of uplink, feedback, refused is set."""
+
+    message: Message
+    id: UUID
+    source: Source
+    personal: bool = False
+    device: Device | None = None
+    uplink: Uplink | None = None
+    feedback: Feedback | None = None
+    refused: Refused | None = None
+    readings: list[Reading] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def missing(self) -> set[str]:
+        """Properties a device without a profile sends that have no datastream yet."""
+        if self.device is None or self.device.has_profile:
+            return set()
+        return {item.about for item in self.items if item.reason == "unmapped"} & PROPERTIES.keys()
+
+
+def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Prepared:
+    """All that can be decided without the database. Never raises: poison must not block."""
+    source = fleet.source_of(message.topic) or NO_SOURCE
+    prepared = Prepared(message, _reject_id(message), source)
+    try:
+        adapter = _adapter(source, adapters)
+        prepared.personal = adapter.is_personal(message.topic)
+        understood = adapter.parse(message)
+        if isinstance(understood, Feedback):
+            _accept_feedback(prepared, understood)
+        else:
+            _accept_uplink(prepared, understood, fleet)
+    except Refused as refused:
+        prepared.refused = refused
+    except Exception as error:  # a fault of ours: the message is kept, and the stream goes on
+        log.exception("message_crashed_the_pipeline", topic=message.topic, reject=str(prepared.id))
+        prepared.refused = Refused("internal_error", f"{type(error).__name__}: {error}"[:500])
+    return prepared
+
+
+def _accept_uplink(prepared: Prepared, uplink: Uplink, fleet: Fleet) -> None:
+    message = prepared.message
+    prepared.device = _device(uplink, prepared.source, fleet)
+    _require_plausible_clock(uplink, message)
+    prepared.id = identity(message.topic, uplink.key)
+    prepared.uplink = uplink
+    for outcome in map_uplink(uplink, prepared.device, message.received_at):
+        if isinstance(outcome, Reading):
+            prepared.readings.append(outcome)
+        else:
+            prepared.items.append(outcome)
+
+
+def _accept_feedback(prepared: Prepared, feedback: Feedback) -> None:
+    if feedback.site != prepared.source.site:
+        raise Refused("wrong_source", f"this source belongs to {prepared.source.site!r}")
+    if not plausible(feedback.time, prepared.message.received_at):
+        raise Refused("bad_clock", f"time {feedback.time.isoformat()}")
+    prepared.id = identity(prepared.message.topic, feedback.key)
+    prepared.feedback = feedback
+
+
+def _device(uplink: Uplink, source: Source, fleet: Fleet) -> Device:
+    device = fleet.devices.get(uplink.device)
+    if device is None:
+        raise Refused("unknown_device", f"{uplink.device} is in no site file")
+    if device.source_id != source.id:
+        raise Refused("wrong_source", f"{uplink.device} belongs to another source")
+    return device
+
+
+def _require_plausible_clock(uplink: Uplink, message: Message) -> None:
+    """Refuse the message when no record of it has an event time we accept."""
+    if not plausible(uplink.observed_at, message.received_at) or not any(
+        plausible(record.time, message.received_at) for record in uplink.records
+    ):
+        raise Refused("bad_clock", f"event time {uplink.observed_at.isoformat()}")
+
+
+def _adapter(source: Source, adapters: Mapping[str, Adapter]) -> Adapter:
+    if source is NO_SOURCE:
+        raise Refused("unknown_source", "the topic falls under no source's filters")
+    adapter = adapters.get(source.adapter)
+    if adapter is None:
+        raise Refused("unknown_adapter", f"no adapter is named {source.adapter!r}")
+    return adapter
+
+
+def _reject_id(message: Message) -> UUID:
+    return identity(message.topic, f"refused:{content_key(message.payload)}")

@@ -1,0 +1,120 @@
+"""What could not be used: whole messages, parts of stored ones, and conflicting values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from services.ingest.pipeline import Prepared
+from services.ingest.uplink import identity
+
+
+class Conflict(NamedTuple):
+    """A second value for a datastream and time: both are kept, the first stays."""
+
+    prepared: Prepared
+    datastream_id: int
+    time: datetime
+    value: float
+    stored: float
+
+
+class Row(NamedTuple):
+    """One row of `rejected`."""
+
+    id: UUID
+    prepared: Prepared
+    scope: str
+    reason: str
+    detail: str
+
+
+def insert(
+    cursor: psycopg.Cursor, batch: Sequence[Prepared], conflicts: Sequence[Conflict]
+) -> tuple[set[UUID], list[tuple[Prepared, str]]]:
+    """Write rejects once each; returns the ids of newly refused messages, and the new items.
+
+    Personal messages are no rows here: they stay in feedback_raw.
+    """
+    messages = [_message(p) for p in batch if p.refused and not p.personal]
+    items = [row for p in batch if p.uplink for row in _items(p)]
+    items += [_conflict(conflict) for conflict in conflicts]
+    unique = {row.id: row for row in reversed([*messages, *items])}
+    if not unique:
+        return set(), []
+    rows = sorted(unique.values(), key=lambda row: row.id)
+    columns = list(zip(*(_columns(row) for row in rows), strict=True))
+    cursor.execute(_INSERT, [list(column) for column in columns])
+    new = {row[0] for row in cursor}
+    return (
+        {row.id for row in messages if row.id in new},
+        [(row.prepared, row.reason) for row in rows if row.scope == "item" and row.id in new],
+    )
+
+
+def _message(prepared: Prepared) -> Row:
+    assert prepared.refused is not None
+    return Row(prepared.id, prepared, "message", prepared.refused.reason, prepared.refused.detail)
+
+
+def _items(prepared: Prepared) -> list[Row]:
+    """A field nobody mapped is told once a device, any other fault once an uplink."""
+    device = prepared.device.id if prepared.device else 0
+    return [
+        Row(
+            identity(
+                f"device:{device}" if item.reason == "unmapped" else f"uplink:{prepared.id}",
+                f"{item.reason}:{item.about}",
+            ),
+            prepared,
+            "item",
+            item.reason,
+            item.detail,
+        )
+        for item in prepared.items
+    ]
+
+
+def _conflict(conflict: Conflict) -> Row:
+    place = f"datastream {conflict.datastream_id} at {conflict.time.isoformat()}"
+    return Row(
+        identity(f"conflict:{place}", repr(conflict.value)),
+        conflict.prepared,
+        "item",
+        "conflict",
+        f"{place}: arrived {conflict.value!r}, stored {conflict.stored!r}",
+    )
+
+
+def _columns(row: Row) -> tuple[object, ...]:
+    message, device = row.prepared.message, row.prepared.device
+    whole = row.scope == "message"
+    return (
+        row.id,
+        message.received_at,
+        row.prepared.source.id,
+        device.id if device else None,
+        row.scope,
+        row.reason,
+        _storable(row.detail)[:1000],
+        _storable(message.topic),
+        message.payload if whole else None,  # an item's payload is in `uplink`
+        None if whole else row.prepared.id,
+    )
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text takes no NUL and no lone surrogate."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+_INSERT: Final = """
+    INSERT INTO rejected (reject_id, received_at, source_id, device_id, scope, reason, detail,
+                          topic, payload, uplink_id)
+    SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::int[], %s::text[],
+                         %s::text[], %s::text[], %s::text[], %s::bytea[], %s::uuid[])
+    ON CONFLICT DO NOTHING
+    RETURNING reject_id
+"""

@@ -1,0 +1,122 @@
+"""What an adapter makes of a message, and how it refuses one."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
+CLOCK_LEAD: Final = timedelta(minutes=10)
+
+
+class Refused(Exception):
+    """A message that cannot be used: kept whole, under a reason, and acknowledged."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as received; mid and generation say how to acknowledge it."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    mid: int = 0
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ByRadio:
+    """A device named by what it is: eui:…, imei:…."""
+
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByTopic:
+    """A device named by where it publishes."""
+
+    site: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Values of one time: dotted field → whatever the sender wrote, units only where it said."""
+
+    time: datetime
+    fields: Mapping[str, object]
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A gateway that heard the uplink."""
+
+    gateway_id: str
+    lat: float | None = None
+    lon: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """One message understood. `key` and `observed_at` come from topic and bytes alone; an unkeyed
+    one has neither id nor time of its own, so its repeats cannot be told apart."""
+
+    device: ByRadio | ByTopic
+    key: str
+    observed_at: datetime
+    records: Sequence[Record]
+    keyed: bool = True
+    f_cnt: int | None = None
+    f_port: int | None = None
+    radio: Mapping[str, Any] | None = None
+    gateways: Sequence[Heard] = ()
+    undecoded: str | None = None  # why there are no values, if that is a fault
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a citizen wrote; goes to its own tables only."""
+
+    site: str
+    key: str
+    time: datetime
+    service_code: str
+    description: str
+    lat: float | None
+    lon: float | None
+    rating: int | None
+    lang: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One kind of message source. parse(message) raises Refused."""
+
+    name: str
+    parse: Callable[[Message], Uplink | Feedback]
+    is_personal: Callable[[str], bool] = lambda _: False  # by topic: never kept among rejects
+
+
+def identity(topic: str, key: str) -> UUID:
+    """The id of a message, the same every time it arrives."""
+    digest = hashlib.blake2b(f"{topic}\0{key}".encode("utf-8", "surrogatepass"), digest_size=16)
+    return UUID(bytes=digest.digest())
+
+
+def content_key(payload: bytes) -> str:
+    """A key for messages that carry none but do carry their time."""
+    return hashlib.blake2b(payload, digest_size=16).hexdigest()
+
+
+def plausible(time: datetime, received_at: datetime) -> bool:
+    """Accepted event times: from 2010 to ten minutes after arrival."""
+    return EARLIEST <= time <= received_at + CLOCK_LEAD

@@ -1,0 +1,106 @@
+"""Turns a template and its facts into a response in the reader's language."""
+
+from collections.abc import Mapping
+from functools import partial
+from hashlib import blake2b
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from services.api.web import i18n, labels
+from services.api.web.i18n import Language
+
+STATIC: Final = Path(__file__).parent / "static"
+LANGUAGES: Final = i18n.load()
+# Everything comes from here: a page that asks another host for anything breaks visibly.
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none';"
+        " form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept-Language, Cookie",
+    "Cache-Control": "no-cache",
+}
+_A_YEAR: Final = 365 * 86_400
+
+
+def language_of(request: Request) -> Language:
+    """The language this reader asked for: query, cookie, header, English."""
+    return LANGUAGES[
+        i18n.choose(
+            request.query_params.get("lang"),
+            request.cookies.get(i18n.COOKIE),
+            request.headers.get("accept-language"),
+        )
+    ]
+
+
+def page(
+    request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **facts: Any
+) -> HTMLResponse:
+    """Render one page; a language asked for by `?lang=` is kept in a cookie."""
+    language = language_of(request)
+    html = (
+        _ENVIRONMENTS[language.code]
+        .get_template(template)
+        .render(request=request, address=partial(_address, request), **facts)
+    )
+    response = HTMLResponse(html, status, _HEADERS)
+    if request.query_params.get("lang") == language.code:
+        response.set_cookie(i18n.COOKIE, language.code, max_age=_A_YEAR, samesite="lax")
+    return response
+
+
+def _address(request: Request, **changes: str | None) -> str:
+    """This page with some query parameters set, or dropped where None; never the language."""
+    asked = {**request.query_params, "lang": None, **changes}
+    query = urlencode({key: value for key, value in asked.items() if value is not None})
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def _static(name: str) -> str:
+    """Address of a static file that changes when the file does."""
+    return f"/static/{name}?v={_DIGESTS[name]}"
+
+
+def _digests() -> Mapping[str, str]:
+    own = (path for path in STATIC.iterdir() if path.is_file())
+    return {path.name: blake2b(path.read_bytes(), digest_size=6).hexdigest() for path in own}
+
+
+def _environment(language: Language) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("services.api.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]
+    environment.filters.update(
+        word=language.word,
+        number=language.number,
+        percent=language.percent,
+        moment=language.moment,
+        day=language.day,
+        ago=language.ago,
+        unit=labels.unit_sign,
+        property_label=lambda key: language.word(labels.property_label(key)),
+        decimals=labels.property_decimals,
+    )
+    environment.globals.update(
+        language=language, languages=LANGUAGES.values(), labels=labels, static=_static
+    )
+    return environment
+
+
+_DIGESTS: Final = _digests()
+_ENVIRONMENTS: Final = {code: _environment(each) for code, each in LANGUAGES.items()}

@@ -11,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 
 from services.api import live, problem, resources, stream
 from services.api.problem import DOWN, REFUSED, Fault, Problem
+from services.api.web import pages
+from services.api.web import pages
 from shared.db.engine import async_engine
 from shared.settings import Database
 
@@ -40,6 +42,10 @@ def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI
     problem.install(app)
     for prefix, router in _routers():
         app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN})
+    app.include_router(pages.router)
+    pages.mount_static(app)
+    app.include_router(pages.router)
+    pages.mount_static(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -12,7 +12,6 @@ from fastapi.openapi.utils import get_openapi
 from services.api import live, problem, resources, stream
 from services.api.problem import DOWN, REFUSED, Fault, Problem
 from services.api.web import pages
-from services.api.web import pages
 from shared.db.engine import async_engine
 from shared.settings import Database
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import BigInteger, ColumnElement, Select, literal
 
 Item = TypeVar("Item", bound=BaseModel)
 Key = tuple[int, ...]
@@ -51,6 +52,14 @@ def cut(rows: Sequence[Any], page: Page, key: Callable[[Any], Key]) -> tuple[lis
     kept = list(rows[: page.limit])
     more = len(rows) > page.limit
     return kept, ".".join(map(str, key(kept[-1]))) if more else None
+
+
+def ordered(query: Select[Any], column: ColumnElement[int], page: Page) -> Select[Any]:
+    """The rows of one page, and one more, of a list in the order of `column`."""
+    if page.after is not None:
+        # Typed wide, for a cursor may hold more than the column ever will.
+        query = query.where(column > literal(page.after[0], BigInteger))
+    return query.order_by(column).limit(page.limit + 1)
 
 
 def micros(moment: datetime) -> int:

@@ -57,24 +57,24 @@ _TOTALS: Final = text(f"""
     FROM ledger
 """)
 _CELLS: Final = text(f"""
-    SELECT source_id, device_id, hour, site.key AS site, source.key AS source,
+    SELECT ledger.source_id, ledger.device_id, hour, site.key AS site, source.key AS source,
            device.key AS device, {_SUMS},
            COALESCE(jsonb_object_agg(split_part(kind, ':', 2), n ORDER BY kind)
                     FILTER (WHERE kind LIKE 'rejected:%'), '{{}}') AS rejected,
            COALESCE(jsonb_object_agg(split_part(kind, ':', 2), n ORDER BY kind)
                     FILTER (WHERE kind LIKE 'item:%'), '{{}}') AS rejected_items
     FROM ledger
-    JOIN source ON source.id = source_id
+    JOIN source ON source.id = ledger.source_id
     JOIN site ON site.id = source.site_id
-    LEFT JOIN device ON device.id = device_id
+    LEFT JOIN device ON device.id = ledger.device_id
     WHERE (CAST(:site AS text) IS NULL OR site.key = :site)
       AND (CAST(:source AS text) IS NULL OR source.key = :source)
       AND (CAST(:device AS text) IS NULL OR device.key = :device)
       AND hour >= COALESCE(:start, '-infinity') AND hour < COALESCE(:end, 'infinity')
-      AND (hour, source_id, COALESCE(device_id, 0))
+      AND (hour, ledger.source_id, COALESCE(device_id, 0))
           < (COALESCE(:hour, 'infinity'), :after_source, :after_device)
-    GROUP BY source_id, device_id, hour, site.key, source.key, device.key
-    ORDER BY hour DESC, source_id DESC, COALESCE(device_id, 0) DESC
+    GROUP BY ledger.source_id, device_id, hour, site.key, source.key, device.key
+    ORDER BY hour DESC, ledger.source_id DESC, COALESCE(device_id, 0) DESC
     LIMIT :limit
 """).bindparams(
     *(bindparam(name, type_=TIMESTAMP(timezone=True)) for name in ("start", "end", "hour"))

@@ -53,7 +53,12 @@ async def datastreams(
     page: Page = FIRST,
 ) -> Datastreams:
     """Datastreams, of one site, pilot, device or property where given."""
-    query = _select().order_by(datastream.c.id).limit(page.limit + 1)
+    query = (
+        _select()
+        .where(follows(datastream.c.id, page))
+        .order_by(datastream.c.id)
+        .limit(page.limit + 1)
+    )
     for column, value in (
         (site.c.key, site_key),
         (pilot.c.key, pilot_key),
@@ -62,8 +67,6 @@ async def datastreams(
     ):
         if value is not None:
             query = query.where(column == value)
-    if page.after:
-        query = query.where(datastream.c.id > page.after[0])
     rows, following = cut((await connection.execute(query)).all(), page, lambda row: (row.id,))
     items = [Datastream.model_validate(_labelled(row)) for row in rows]
     return Datastreams(items=items, next=following)

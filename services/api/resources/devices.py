@@ -5,14 +5,21 @@ from typing import Any
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, Id, OriginFilter, PilotKey, SiteKey
-from services.api.listing import FIRST, Listing, Page, Payload, cut
+from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import device, pilot, profile, site, source
 from shared.domain.place import Origin
+
+
+class Maintenance(Payload):
+    """A span in which the device was not expected to report."""
+
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
 
 
 class Device(Payload):
@@ -35,7 +42,7 @@ class Device(Payload):
     planned: datetime | None
     commissioned: datetime | None
     cancelled: datetime | None
-    maintenance: list[tuple[datetime, datetime]] = Field(description="half-open spans")
+    maintenance: list[Maintenance] = Field(description="half-open spans")
     origin: Origin
     shift_s: int = Field(description="how far recorded times were moved, seconds")
 
@@ -56,15 +63,13 @@ async def devices(
     page: Page = FIRST,
 ) -> Devices:
     """Devices, of one site, pilot or origin where given."""
-    query = _select().order_by(device.c.id).limit(page.limit + 1)
+    query = ordered(_select(), device.c.id, page)
     wanted = ((site.c.key, site_key), (pilot.c.key, pilot_key), (device.c.origin, origin))
     for column, value in wanted:
         if value is not None:
             query = query.where(column == value)
-    if page.after:
-        query = query.where(device.c.id > page.after[0])
     rows, following = cut((await connection.execute(query)).all(), page, lambda row: (row.id,))
-    return Devices(items=[Device.model_validate(row) for row in rows], next=following)
+    return Devices(items=[_device(row) for row in rows], next=following)
 
 
 async def find_device(connection: AsyncConnection, device_id: int) -> Device:
@@ -72,7 +77,12 @@ async def find_device(connection: AsyncConnection, device_id: int) -> Device:
     row = (await connection.execute(_select().where(device.c.id == device_id))).one_or_none()
     if row is None:
         raise NotFound(f"no device {device_id}")
-    return Device.model_validate(row)
+    return _device(row)
+
+
+def _device(row: Row[Any]) -> Device:
+    spans = [{"from": start, "to": end} for start, end in row.maintenance]
+    return Device.model_validate({**row._mapping, "maintenance": spans})
 
 
 def _select() -> Select[Any]:

@@ -54,13 +54,16 @@ async def latest(
     page: Page = FIRST,
 ) -> LatestReadings:
     """Latest readings at `now`; silent: also datastreams that were never heard, with nulls."""
-    query = _select(silent=silent).order_by(datastream.c.id).limit(page.limit + 1)
+    query = (
+        _select(silent=silent)
+        .where(follows(datastream.c.id, page))
+        .order_by(datastream.c.id)
+        .limit(page.limit + 1)
+    )
     wanted = ((site.c.key, site_key), (pilot.c.key, pilot_key), (device.c.key, device_key))
     for column, value in wanted:
         if value is not None:
             query = query.where(column == value)
-    if page.after:
-        query = query.where(datastream.c.id > page.after[0])
     fetched = (await connection.execute(query)).all()
     rows, following = cut(fetched, page, lambda row: (row.datastream_id,))
     return LatestReadings(items=[_item(row, now) for row in rows], next=following)

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, Id, OriginFilter, SiteKey, Word
-from services.api.listing import FIRST, Listing, Page, Payload, cut
+from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
 from shared import catalogue
 from shared.db.tables import device, pilot, pilot_kind, site
@@ -57,12 +57,10 @@ async def pilots(
     page: Page = FIRST,
 ) -> Pilots:
     """Pilots, of one site, kind or origin where given."""
-    query = _select().order_by(pilot.c.id).limit(page.limit + 1)
+    query = ordered(_select(), pilot.c.id, page)
     for column, value in ((site.c.key, site_key), (pilot.c.kind, kind), (pilot.c.origin, origin)):
         if value is not None:
             query = query.where(column == value)
-    if page.after:
-        query = query.where(pilot.c.id > page.after[0])
     rows, following = cut((await connection.execute(query)).all(), page, lambda row: (row.id,))
     return Pilots(items=[Pilot.model_validate(_named(row)) for row in rows], next=following)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, SitePath
-from services.api.listing import FIRST, Listing, Page, Payload, cut
+from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import device, pilot, site
 from shared.domain.place import Stage
@@ -36,9 +36,7 @@ router = APIRouter(tags=["sites"])
 
 async def sites(connection: AsyncConnection, *, page: Page = FIRST) -> Sites:
     """All sites."""
-    query = _select().order_by(site.c.id).limit(page.limit + 1)
-    if page.after:
-        query = query.where(site.c.id > page.after[0])
+    query = ordered(_select(), site.c.id, page)
     rows, following = cut((await connection.execute(query)).all(), page, lambda row: (row.id,))
     return Sites(items=[Site.model_validate(row) for row in rows], next=following)
 

@@ -1,0 +1,69 @@
+"""The analytics service: describes itself, then keeps everything derived up to date."""
+
+import threading
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql import insert
+
+from services.analytics import listen, pilot, pilot_job, rollup
+from services.analytics.outcomes.job import JOB as OUTCOMES
+from services.analytics.outcomes.metric import described as metric_described
+from services.analytics.outcomes.metric import metrics
+from services.analytics.runner import Job
+from services.analytics.schedule import Schedule
+from shared.db import migrate
+from shared.db.engine import sync_engine
+from shared.db.tables import metric_definition, pilot_kind
+from shared.settings import Analytics, Database
+from shared.telemetry import serve_health
+
+log = structlog.get_logger()
+
+
+def run(database: Database, settings: Analytics, stop: threading.Event) -> None:
+    """Work until `stop` is set. Raises OperatorError when the database cannot be used at start;
+    one lost later is waited for."""
+    engine = sync_engine(database)
+    try:
+        migrate.ready(engine, database)
+        describe(engine)
+        schedule = Schedule(engine, jobs(), settings.every_s, stop)
+        health = serve_health(settings.health_port, schedule.health)
+        schedule.start()
+        log.info("analytics started", jobs=[job.name for job in jobs()])
+        try:
+            listen.follow(database, schedule.wake, stop)
+        finally:
+            stop.set()
+            schedule.close()
+            if health:
+                health.shutdown()
+                health.server_close()
+    finally:
+        engine.dispose()
+
+
+def jobs() -> list[Job]:
+    """Every job of this release."""
+    kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
+    return [rollup.JOB, *kinds, OUTCOMES]
+
+
+def describe(engine: Engine) -> None:
+    """Tell the API what this release can analyse and measure."""
+    with engine.begin() as connection:
+        for kind in pilot.kinds().values():
+            said = {"description": pilot.described(kind)}
+            connection.execute(
+                insert(pilot_kind)
+                .values(kind=kind.name, **said)
+                .on_conflict_do_update(index_elements=["kind"], set_=said)
+            )
+        for metric in metrics().values():
+            said = {"description": metric_described(metric)}
+            connection.execute(
+                insert(metric_definition)
+                .values(metric=metric.key, def_version=metric.def_version, **said)
+                .on_conflict_do_update(index_elements=["metric", "def_version"], set_=said)
+            )

@@ -1,0 +1,96 @@
+"""What an outcome metric is: one frozen description with its formula, gate and computation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from services.analytics import outcomes
+from services.analytics.outcomes.exposure import Exposure
+from shared.registry import discover
+
+State = Literal["pass", "provisional", "fail", "insufficient"]
+NO_EXPOSURE = "no_exposure"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One value with what it was made of. `value` is null when the denominator is 0; the interval
+    is null when it cannot be given; `method` names the interval.
+
+    coverage: share of the devices in scope that the value rests on, null without any.
+    """
+
+    numerator: float
+    denominator: float
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str | None
+    coverage: float | None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An outcome metric of the catalogue. `gate` and `n_min` are data, marked by `source`.
+
+    windows_days: lengths in local days, each window ending at a local midnight.
+    compute: the exposure of exactly one window and a seed → the value.
+    inputs: the same exposure → what the value depends on, for its digest.
+    """
+
+    key: str
+    name: str
+    def_version: int
+    label: str
+    windows_days: tuple[int, ...]
+    gate: float
+    unit: str
+    wanted: Literal["up", "down"]
+    n_min: int
+    formula: str
+    source: str
+    compute: Callable[[Exposure, int], Measured]
+    inputs: Callable[[Exposure], list[Any]]
+
+
+def metrics() -> dict[str, Metric]:
+    """Every outcome metric of this release, by name."""
+    return discover(outcomes, Metric)
+
+
+def described(metric: Metric) -> dict[str, Any]:
+    """The description stored for the API: plain JSON, without the functions."""
+    return {
+        "name": metric.name,
+        "label": metric.label,
+        "windows_days": list(metric.windows_days),
+        "gate": metric.gate,
+        "unit": metric.unit,
+        "wanted": metric.wanted,
+        "n_min": metric.n_min,
+        "formula": metric.formula,
+        "source": metric.source,
+    }
+
+
+def judge(metric: Metric, measured: Measured) -> tuple[State, str | None]:
+    """Gate state and the reasons in words: pass when the unfavourable bound meets the gate,
+    provisional when only the value does, insufficient without enough to judge by."""
+    reasons = list(measured.reasons)
+    if measured.value is None:
+        return "insufficient", "; ".join([NO_EXPOSURE, *reasons])
+    if measured.n < metric.n_min:
+        reasons.insert(0, f"below_n_min: {measured.n} of {metric.n_min} devices")
+    said = "; ".join(reasons) or None
+    bound = measured.low if metric.wanted == "up" else measured.high
+    if measured.n < metric.n_min or bound is None:
+        return "insufficient", said
+    if _meets(metric, bound):
+        return "pass", said
+    return ("provisional" if _meets(metric, measured.value) else "fail"), said
+
+
+def _meets(metric: Metric, value: float) -> bool:
+    return value >= metric.gate if metric.wanted == "up" else value <= metric.gate

@@ -1,0 +1,102 @@
+"""What a pilot kind is: the properties it observes, what it makes of them, what it shows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.analytics import pilots
+from shared.errors import OperatorError
+from shared.registry import discover
+
+
+class PilotParamsError(OperatorError):
+    """A pilot's params or devices do not allow the analysis; mended in the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One chart of the pilot page. form: chart (line), bars (totals) or state."""
+
+    title: str
+    property: str
+    form: str = "chart"
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """A judgement the kind can make; `severities` from mildest to worst."""
+
+    kind: str
+    severities: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """One pilot of a kind, as the analysis needs it."""
+
+    id: int
+    key: str
+    zone: str
+    origin: str
+    params: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Datastream:
+    """One observed datastream of a pilot."""
+
+    id: int
+    device_id: int
+    device: str
+    property: str
+    channel: str
+
+
+# The earliest changed hour of each touched datastream: everything from there on may differ.
+Touched = Mapping[Datastream, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class PilotKind:
+    """A pilot kind. services: menu-board ids it suits; observes, derives: property keys.
+
+    `analyse` brings derived readings and findings to what the readings say now. It must give the
+    same result in whatever order they arrived, and raises PilotParamsError for unusable params.
+    """
+
+    name: str
+    label: str
+    services: tuple[str, ...]
+    observes: tuple[str, ...]
+    derives: tuple[str, ...]
+    findings: tuple[FindingKind, ...]
+    panels: tuple[Panel, ...]
+    analyse: Callable[[Connection, Pilot, Touched], None]
+
+
+def kinds() -> dict[str, PilotKind]:
+    """Every pilot kind of this release, by name."""
+    return discover(pilots, PilotKind)
+
+
+def described(kind: PilotKind) -> dict[str, Any]:
+    """The description stored for the API: plain JSON, without the function."""
+    return {
+        "name": kind.name,
+        "label": kind.label,
+        "services": list(kind.services),
+        "observes": list(kind.observes),
+        "derives": list(kind.derives),
+        "findings": [
+            {"kind": each.kind, "severities": list(each.severities), "label": each.label}
+            for each in kind.findings
+        ],
+        "panels": [
+            {"title": each.title, "property": each.property, "form": each.form}
+            for each in kind.panels
+        ],
+    }

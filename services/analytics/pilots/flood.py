@@ -1,0 +1,196 @@
+"""Pilot kind `flood`: water level → warning state by dated thresholds → findings.
+
+Jakarta's four states: Siaga 4 normal, 3 waspada, 2 siaga, 1 bahaya; a state begins at its lower
+bound. It is left after two readings in succession below the bound less `hysteresis_m`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from math import inf, isfinite, nan
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from services.analytics import findings, local_time, series
+from services.analytics.findings import Found, Json
+from services.analytics.methods import hysteresis
+from services.analytics.pilot import (
+    Datastream,
+    FindingKind,
+    Panel,
+    Pilot,
+    PilotKind,
+    PilotParamsError,
+    Touched,
+)
+from services.analytics.series import Series
+
+HYSTERESIS_M: Final = 0.10
+STATES: Final = ("siaga3", "siaga2", "siaga1")  # warning level 1, 2, 3
+SEVERITY: Final = {3: "warning", 2: "alarm", 1: "critical"}
+NORMAL: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Lower bounds in m, in force from `since` (s since 1970); NaN: not known."""
+
+    since: float
+    limits: tuple[float, ...]
+    stated: Json  # as the site file has it
+
+
+def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
+    """Bring the flood findings of these gauges to what their readings say now."""
+    margin = _margin(pilot)
+    thresholds = {each: _thresholds(pilot, each.device) for each in touched}
+    for datastream, hour in touched.items():
+        _gauge(connection, pilot, datastream, hour, thresholds[datastream], margin)
+
+
+def episodes(readings: Series, thresholds: Sequence[Threshold], margin: float) -> list[Found]:
+    """One finding per span at or above Siaga 3. readings: level in m, normal before the first.
+
+    started_at: the reading that reached Siaga 3; ended_at: the second reading in succession below
+    the bound less the margin, null while open. Severity follows the worst state reached.
+    """
+    if not thresholds or not len(readings.time):
+        return []
+    which = np.searchsorted([each.since for each in thresholds], readings.time, side="right") - 1
+    limits = np.array([each.limits for each in thresholds])[np.maximum(which, 0)]
+    limits[which < 0] = nan
+    level = hysteresis.levels(readings.value, limits, margin)
+    change = np.flatnonzero(np.diff(np.concatenate(([0], level > 0, [0]))))
+    return [
+        _episode(readings, level, which, thresholds, int(first), int(past))
+        for first, past in change.reshape(-1, 2)
+    ]
+
+
+def _episode(
+    readings: Series,
+    level: NDArray[np.int8],
+    which: NDArray[np.intp],
+    thresholds: Sequence[Threshold],
+    first: int,
+    past: int,
+) -> Found:
+    """The finding over readings first … past - 1; `past` is the reading that ended it, if any."""
+    over = past < len(level)
+    span = slice(first, past)
+    before = np.concatenate(([0], level[span][:-1]))
+    steps = [first + int(i) for i in np.flatnonzero(level[span] != before)]
+    transitions = [_transition(readings, i, NORMAL - int(level[i])) for i in steps]
+    if over:
+        transitions.append(_transition(readings, past, NORMAL))
+    peak = first + int(np.argmax(readings.value[span]))
+    state = NORMAL - int(level[span].max())
+    return Found(
+        kind="flood",
+        severity=SEVERITY[state],
+        started_at=local_time.at(readings.time[first]),
+        ended_at=local_time.at(readings.time[past]) if over else None,
+        evidence={
+            "peak_state": state,
+            "peak_level_m": float(readings.value[peak]),
+            "peak_at": local_time.at(readings.time[peak]).isoformat(),
+            "thresholds": [thresholds[i].stated for i in np.unique(which[span])],
+            "transitions": transitions,
+        },
+    )
+
+
+def _transition(readings: Series, place: int, state: int) -> Json:
+    return {"at": local_time.at(readings.time[place]).isoformat(), "state": state}
+
+
+def _gauge(
+    connection: Connection,
+    pilot: Pilot,
+    datastream: Datastream,
+    hour: datetime,
+    thresholds: Sequence[Threshold],
+    margin: float,
+) -> None:
+    before = findings.standing(connection, pilot.id, datastream.id, ("flood",), hour)
+    # Outside an episode the state is normal, so the start of the covering one is far enough back.
+    start = min([hour, *(each.found.started_at for each in before)])
+    found = episodes(series.usable(connection, datastream.id, start), thresholds, margin)
+    findings.reconcile(
+        connection,
+        pilot_id=pilot.id,
+        datastream_id=datastream.id,
+        origin=pilot.origin,
+        before=before,
+        now=found,
+    )
+
+
+def _margin(pilot: Pilot) -> float:
+    margin = pilot.params.get("hysteresis_m", HYSTERESIS_M)
+    if not _is_number(margin) or margin < 0:
+        raise PilotParamsError(f"{pilot.key}: hysteresis_m must be a number of metres, 0 or more")
+    return float(margin)
+
+
+def _thresholds(pilot: Pilot, device: str) -> list[Threshold]:
+    """The dated thresholds of a gauge, oldest first; none known is an empty list."""
+    listed = pilot.params.get("thresholds", {})
+    entries = listed.get(device, []) if isinstance(listed, dict) else None
+    place = f"{pilot.key}: thresholds of {device}"
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise PilotParamsError(f"{place}: must be a list of entries with valid_from and siaga3")
+    found = [_threshold(pilot, place, each) for each in entries]
+    return sorted(found, key=lambda each: each.since)
+
+
+def _threshold(pilot: Pilot, place: str, entry: Json) -> Threshold:
+    limits = [entry.get(state) for state in STATES]
+    known = [limit for limit in limits if limit is not None]
+    if not all(_is_number(limit) for limit in known) or known != sorted(known):
+        raise PilotParamsError(
+            f"{place}: siaga3, siaga2, siaga1 must be metres, rising, null where unknown"
+        )
+    return Threshold(
+        _since(pilot, place, entry.get("valid_from")),
+        tuple(nan if limit is None else float(limit) for limit in limits),
+        entry,
+    )
+
+
+def _since(pilot: Pilot, place: str, valid_from: Any) -> float:
+    """A date is local midnight, a year its first day; null is always."""
+    if valid_from is None:
+        return -inf
+    text = f"{valid_from}-01-01" if len(str(valid_from)) == 4 else str(valid_from)
+    try:
+        if len(text) == len("2014-01-01"):
+            return local_time.midnight(date.fromisoformat(text), pilot.zone).timestamp()
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PilotParamsError(
+            f"{place}: valid_from {valid_from!r} is no date such as 2014-01-01"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+KIND: Final = PilotKind(
+    name="flood",
+    label="Flood watch",
+    services=("SEC-02",),
+    observes=("water_level",),
+    derives=(),
+    findings=(FindingKind("flood", ("warning", "alarm", "critical"), "Level at Siaga 3 or above"),),
+    panels=(
+        Panel("Water level", "water_level", "chart"),
+        Panel("Rainfall", "rainfall", "bars"),
+    ),
+    analyse=analyse,
+)

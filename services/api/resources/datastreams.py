@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, DeviceKey, Id, PilotKey, SiteKey, Word
-from services.api.listing import FIRST, Listing, Page, Payload, cut
+from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import datastream, device, pilot, site
 from shared.domain.place import Origin
@@ -53,12 +53,7 @@ async def datastreams(
     page: Page = FIRST,
 ) -> Datastreams:
     """Datastreams, of one site, pilot, device or property where given."""
-    query = (
-        _select()
-        .where(follows(datastream.c.id, page))
-        .order_by(datastream.c.id)
-        .limit(page.limit + 1)
-    )
+    query = ordered(_select(), datastream.c.id, page)
     for column, value in (
         (site.c.key, site_key),
         (pilot.c.key, pilot_key),

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, DeviceKey, Flag, PilotKey, SiteKey
-from services.api.listing import FIRST, Listing, Page, Payload, cut
+from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from shared.db.tables import datastream, device, pilot, profile, reading, site
 from shared.domain.place import Origin
 
@@ -54,12 +54,7 @@ async def latest(
     page: Page = FIRST,
 ) -> LatestReadings:
     """Latest readings at `now`; silent: also datastreams that were never heard, with nulls."""
-    query = (
-        _select(silent=silent)
-        .where(follows(datastream.c.id, page))
-        .order_by(datastream.c.id)
-        .limit(page.limit + 1)
-    )
+    query = ordered(_select(silent=silent), datastream.c.id, page)
     wanted = ((site.c.key, site_key), (pilot.c.key, pilot_key), (device.c.key, device_key))
     for column, value in wanted:
         if value is not None:

@@ -43,8 +43,6 @@ def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI
         app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN})
     app.include_router(pages.router)
     pages.mount_static(app)
-    app.include_router(pages.router)
-    pages.mount_static(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -1,6 +1,6 @@
 """Devices: what measures, where it stands and its life cycle."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -81,8 +81,12 @@ async def find_device(connection: AsyncConnection, device_id: int) -> Device:
 
 
 def _device(row: Row[Any]) -> Device:
-    spans = [{"from": start, "to": end} for start, end in row.maintenance]
+    spans = [{"from": _utc(start), "to": _utc(end)} for start, end in row.maintenance]
     return Device.model_validate({**row._mapping, "maintenance": spans})
+
+
+def _utc(stored: str) -> datetime:
+    return datetime.fromisoformat(stored).astimezone(UTC)
 
 
 def _select() -> Select[Any]:

@@ -1,7 +1,6 @@
 """Runs scenarios: their past as fast as the broker takes it, then live until stopped."""
 
 import heapq
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -116,14 +115,6 @@ def _send_when_due(
         publisher.send(timed.message)
     while not stop.is_set():  # recordings only: nothing more to come
         publisher.step()
-
-
-def stopped_by_signal() -> Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop
 
 
 def json_progress(counts: Counts, backfill_done: bool) -> None:

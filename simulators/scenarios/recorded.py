@@ -130,7 +130,8 @@ def _calder(anchor: datetime) -> dict[str, Any]:
                 "kind": "flood",
                 "phase": 1,
                 "origin": "recorded",
-                "params": {"thresholds": {}},  # none are published with the data: no levels
+                # No limits come with the data, so there are no warning levels to tell.
+                "params": {"thresholds": {}, "positions": "town centres, to about 1 km"},
             }
         ],
         "devices": [

@@ -1,0 +1,177 @@
+"""Scenarios: applicable site files, the same bytes at every start, planted facts found."""
+
+import csv
+import gzip
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice, takewhile
+from pathlib import Path
+
+import pytest
+
+import simulators
+from services.analytics.pilot import kinds
+from services.ingest.main import known_adapters
+from shared import catalogue
+from shared.domain import topic
+from shared.site_file import SiteFile, parse, require_known
+from simulators import clock, run, scenario
+from simulators.message import Message, Timed
+
+NOW = datetime(2026, 11, 22, 17, 16, 47, tzinfo=UTC)
+ANCHOR = clock.anchor(NOW)
+NAMES = ["cibinong-flood-metering", "recorded"]
+DATA = Path(simulators.__file__).parent / "data"
+
+
+@cache
+def past(name: str, now: datetime = NOW, seed: int = 1) -> list[Message]:
+    stream = scenario.known()[name].messages(ANCHOR, now, seed)
+    return [timed.message for timed in takewhile(lambda timed: timed.due < now, stream)]
+
+
+def sites(name: str) -> list[SiteFile]:
+    return [parse(content) for content in scenario.known()[name].site_files(ANCHOR)]
+
+
+def about(message: Message) -> tuple[str, str]:
+    """Topic and event time: what may carry one content only."""
+    return message.topic, json.loads(message.payload)["time"]
+
+
+def test_scenarios_are_found_by_name() -> None:
+    assert list(scenario.known()) == NAMES
+    with pytest.raises(scenario.UnknownScenario, match="'nope' is unknown; there are: cibinong"):
+        scenario.named(["recorded", "nope"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_site_files_name_only_what_the_services_know(name: str) -> None:
+    for file in sites(name):
+        require_known(
+            file,
+            adapters=known_adapters(),
+            kinds=kinds(),
+            services=catalogue.service_keys(),
+        )
+        assert {pilot.origin for pilot in file.pilots} == {scenario.known()[name].origin}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_message_has_its_source_and_its_device(name: str) -> None:
+    filters = [f for file in sites(name) for s in file.sources for f in s.filters]
+    named = {f"livinglab/{file.site.key}/{d.key}/up" for file in sites(name) for d in file.devices}
+    radio = {d.id for file in sites(name) for d in file.devices}
+    for one in {message.topic for message in past(name)}:
+        assert sum(topic.matches(each, one) for each in filters) == 1
+        if one.startswith("application/"):
+            assert f"eui:{one.split('/')[3]}" in radio
+        else:
+            assert one in named or one == "livinglab/cibinong/feedback"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+    assert past(name) == past.__wrapped__(name)
+
+
+def test_another_seed_gives_other_values() -> None:
+    ours, theirs = past(NAMES[0]), past(NAMES[0], seed=2)
+    assert {m.identity for m in ours}.isdisjoint(m.identity for m in theirs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_restart_days_later_contradicts_nothing(name: str) -> None:
+    first = {about(m): m.payload for m in past(name)}
+    again = {about(m): m.payload for m in past(name, NOW + timedelta(days=9))}
+    shared = first.keys() & again.keys()
+    assert len(shared) > 20_000
+    assert all(first[each] == again[each] for each in shared)
+    missing = {one.split("/")[3] for one, _ in first.keys() - again.keys()}
+    assert missing <= {"c1b1000000000201", "c1b1000000000202"}, "only the bench gauges' old hours"
+
+
+def test_what_follows_the_past_is_due_from_now_on() -> None:
+    future: list = []
+    stream = scenario.known()[NAMES[0]].messages(ANCHOR, NOW, 1)
+    before = list(run.interleaved([stream], NOW, future))
+    after: list[Timed] = list(islice(future[0], 50))
+    assert max(timed.due for timed in before) < NOW <= min(timed.due for timed in after)
+    assert (after[-1].due - NOW) < timedelta(minutes=10), "the page moves every few seconds"
+
+
+def test_scenarios_advance_together() -> None:
+    streams = [scenario.known()[name].messages(ANCHOR, NOW, 1) for name in NAMES]
+    merged = run.interleaved(streams, NOW, [])
+    sent = Counter(timed.message.topic.split("/")[0] for timed in islice(merged, 4000))
+    assert set(sent) == {"application", "livinglab"}
+    assert min(sent.values()) > 500
+
+
+def test_the_recorded_messages_are_the_shipped_rows() -> None:
+    shift = {d.key: timedelta(seconds=d.shift_s) for f in sites("recorded") for d in f.devices}
+    assert len({*shift.values()}) == 2
+    assert all(each % clock.WEEK == timedelta(0) for each in shift.values())
+    sent = Counter()
+    for message in past("recorded"):
+        body, device = json.loads(message.payload), message.topic.split("/")[2]
+        time = datetime.fromisoformat(body["time"]) - shift[device]
+        ((field, value),) = body["values"].items()
+        sent[device, field, time, value] += 1
+    assert sent == _rows("calder_valley") + _rows("birmingham_car_parks")
+    assert sum(sent.values()) == 49_168
+    assert sum(sent.values()) - len(sent) == 120, "the file's own repeats"
+
+
+def _rows(name: str) -> Counter:
+    with gzip.open(DATA / f"{name}.csv.gz", "rt", encoding="utf-8") as text:
+        return Counter(
+            (
+                (row.get("station") or row["car_park"]).lower().replace(" ", "-"),
+                row.get("quantity") or "occupancy",
+                datetime.fromisoformat(row["time"]),
+                float(row.get("value") or row["occupancy"]),
+            )
+            for row in csv.DictReader(text)
+        )
+
+
+def test_planted_rises_pass_their_limits_in_what_is_sent() -> None:
+    planted = scenario.known()[NAMES[0]].planted(ANCHOR, NOW, 1)
+    passed = Counter(fact.what for fact in planted)
+    assert passed["siaga2"] == 1
+    assert passed["siaga3"] >= 3
+    assert passed["maintenance"] == passed["outage"] == passed["exchange"] == 1
+    devices = {d.id: d.key for file in sites(NAMES[0]) for d in file.devices}
+    limits = sites(NAMES[0])[0].pilots[0].params["thresholds"]
+    levels: dict[str, list[tuple[datetime, float]]] = {}
+    for message in past(NAMES[0]):
+        body = json.loads(message.payload)
+        if "level_cm" in body.get("object", {}):
+            key = devices[f"eui:{body['deviceInfo']['devEui']}"]
+            at = datetime.fromisoformat(body["time"])
+            levels.setdefault(key, []).append((at, body["object"]["level_cm"] / 100))
+    for fact in planted:
+        if fact.what.startswith("siaga"):
+            around = fact.start, fact.end + timedelta(hours=6)
+            top = max(v for at, v in levels[fact.device] if around[0] <= at < around[1])
+            assert top >= limits[fact.device][0][fact.what]
+            assert top == pytest.approx(fact.value, abs=0.05)
+
+
+def test_one_planned_meter_never_sends() -> None:
+    (file,) = sites(NAMES[0])
+    idle = [device for device in file.devices if device.commissioned is None]
+    assert [device.key for device in idle] == ["meter-24"]
+    assert idle[0].planned is not None
+    assert not any(str(idle[0].id)[4:] in message.topic for message in past(NAMES[0]))
+
+
+def test_feedback_is_marked_simulated() -> None:
+    said = [json.loads(m.payload) for m in past(NAMES[0]) if m.topic.endswith("/feedback")]
+    assert 55 <= len(said) <= 65
+    assert {each["origin"] for each in said} == {"simulated"}
+    assert {each["lang"] for each in said} == {"id", "en"}
+    assert len({each["id"] for each in said}) == len(said)

@@ -120,6 +120,11 @@ class Hub:
                 with suppress(asyncio.CancelledError):
                     await task
 
+    @property
+    def clients(self) -> int:
+        """How many streams are open."""
+        return len(self._clients)
+
     def close(self) -> None:
         """End every stream, so that the server can stop."""
         self._closed = True

@@ -1,6 +1,7 @@
 """Running the API: checks first, then uvicorn until it is asked to stop."""
 
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -23,10 +24,10 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
-        self._hub = hub
+        self.hub = hub
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hub.close()
+        self.hub.close()
         await super().shutdown(sockets)
 
 
@@ -37,7 +38,8 @@ def run(database: Database, api: Api, monitor_url: str | None = None) -> None:
         migrate.ready(engine, database)
     finally:
         engine.dispose()
-    with listening(api) as listener:
+    # uvicorn raises the signal anew once it has stopped in good order.
+    with listening(api) as listener, suppress(KeyboardInterrupt):
         server(database, monitor_url).run(sockets=[listener])
 
 

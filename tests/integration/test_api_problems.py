@@ -144,7 +144,7 @@ async def test_our_own_fault_is_a_500_problem_that_tells_nothing_and_loses_no_co
     assert app.state.engine.pool.checkedout() == 0
 
 
-async def test_without_its_database_the_api_says_503(database: Database, engine: Engine) -> None:
+async def test_without_its_database_the_api_says_503(database: Database) -> None:
     async with api_world.api(database) as client:
         assert (await client.get("/healthz")).json() == {"ok": True, "database": "answers"}
     gone = Database(url="postgresql://lab@127.0.0.1:1/nowhere")

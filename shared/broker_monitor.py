@@ -4,13 +4,15 @@ from typing import Any, Final
 
 import httpx
 
+from shared.errors import OperatorError
+
 _STREAM: Final = "$MQTT_msgs"  # where NATS keeps every queued QoS 1 message
 _PATH: Final = "/jsz"
 _PARAMS: Final = {"consumers": "1"}
 _TIMEOUT_S: Final = 3.0
 
 
-class MonitorUnreachable(Exception):
+class MonitorUnreachable(OperatorError):
     """The monitoring address does not answer as NATS does; the message says how."""
 
 

@@ -5,6 +5,7 @@ import queue
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,6 +26,10 @@ log = structlog.get_logger()
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 10_000  # must exceed a batch, or the broker waits for us and we for it
 START_PATIENCE_S: Final = 15.0
+ADVICE: Final = (
+    "check the ACL; on NATS mqtt.max_ack_pending times the filters (those ending in # count twice)"
+    " must stay below 65536"
+)
 
 
 class BrokerUnreachable(OperatorError):
@@ -38,7 +43,8 @@ class Broker:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._settings = settings
         self._filters: set[str] = set()
-        self._unconfirmed: dict[int, set[str]] = {}
+        self._unconfirmed: dict[int, list[str]] = {}
+        self._refused: set[str] = set()
         self._generation = 0
         self._in_flight: set[int] = set()
         self._lock = threading.Lock()
@@ -73,6 +79,15 @@ class Broker:
             self._client.unsubscribe(sorted(gone))
         self._subscribe(wanted)
 
+    def require_subscribed(self) -> None:
+        """Wait until the broker has granted every filter; raises BrokerUnreachable."""
+        deadline = time.monotonic() + START_PATIENCE_S
+        while not self.subscribed and self._filters:
+            if self._refused or time.monotonic() > deadline:
+                refused = ", ".join(sorted(self._refused)) or "no answer"
+                raise BrokerUnreachable(f"LAB_MQTT_URL: subscription refused: {refused}; {ADVICE}")
+            time.sleep(0.02)
+
     def ack(self, messages: Iterable[Message]) -> None:
         """Confirm in receive order. Ids of an earlier connection mean other messages by now."""
         with self._lock:
@@ -96,7 +111,8 @@ class Broker:
     @property
     def subscribed(self) -> bool:
         """Connected, and every wanted filter granted."""
-        return self._client.is_connected() and not self._unconfirmed and bool(self._filters)
+        waiting = self._unconfirmed or self._refused
+        return self._client.is_connected() and not waiting and bool(self._filters)
 
     def _network(self) -> None:
         try:
@@ -112,10 +128,13 @@ class Broker:
 
     def _subscribe(self, filters: Iterable[str]) -> None:
         wanted = [(each, 1) for each in sorted(filters)]
-        if wanted and self._client.is_connected():
+        self._refused.clear()
+        if not wanted or not self._client.is_connected():
+            return  # on_connect subscribes
+        with self._lock:  # the answer may arrive before this line's neighbour has run
             _, mid = self._client.subscribe(wanted)
             if mid is not None:
-                self._unconfirmed[mid] = {each for each, _ in wanted}
+                self._unconfirmed[mid] = [each for each, _ in wanted]
 
     def _on_connect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
@@ -123,7 +142,7 @@ class Broker:
         with self._lock:
             self._generation += 1
             self._in_flight.clear()
-        self._unconfirmed.clear()
+            self._unconfirmed.clear()
         if reason.is_failure:
             self._refusal = str(reason)
             log.error("broker_refused", reason=str(reason))
@@ -143,9 +162,12 @@ class Broker:
     def _on_subscribe(
         self, _client: paho.Client, _data: Any, mid: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
-        filters = self._unconfirmed.pop(mid, set())
-        if any(reason.is_failure for reason in reasons):
-            log.error("subscription_refused", filters=sorted(filters))
+        with self._lock:
+            filters = self._unconfirmed.pop(mid, [])
+        refused = {f for f, why in zip(filters, reasons, strict=False) if why.is_failure}
+        self._refused |= refused
+        if refused:
+            log.error("subscription_refused", filters=sorted(refused), advice=ADVICE)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         """Only enqueues: an exception here would end the thread with is_connected() still true."""

@@ -41,6 +41,7 @@ def run(database: Database, mqtt: Mqtt, settings: Ingest, stop: threading.Event)
     try:
         broker.start()
         broker.subscribe(store.fleet.filters)
+        broker.require_subscribed()
         _loop(store, broker, settings, stop)
     finally:
         broker.stop()

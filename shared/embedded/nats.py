@@ -14,14 +14,16 @@ import httpx
 from shared.embedded.child import Child, spawn, wait_until
 from shared.errors import OperatorError
 
-# Acks wait for the database: 300 s outlasts a slow commit, and the window must exceed a batch.
+# ack_wait: what a killed ingest held comes again after it; a slower commit is harmless, since ingest
+# drops what it still holds. max_ack_pending is per subscription, and NATS refuses subscriptions
+# whose sum exceeds 65535: 2000 is a full batch and leaves room for 32 of them.
 _CONFIG = """
 server_name: livinglab
 listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 1MB
 jetstream {{ store_dir: "{store}", sync_interval: {sync} }}
-mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "300s", max_ack_pending: 10000 }}
+mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "{ack_wait}", max_ack_pending: 2000 }}
 """
 
 
@@ -35,7 +37,9 @@ class Broker:
 
 
 @contextmanager
-def running(directory: Path, *, mqtt_port: int = 0, sync: str = '"1s"') -> Iterator[Broker]:
+def running(
+    directory: Path, *, mqtt_port: int = 0, sync: str = '"1s"', ack_wait: str = "30s"
+) -> Iterator[Broker]:
     """Run a broker that keeps its queues in `directory`; port 0 takes any free one.
 
     sync is JetStream's sync_interval: `always` survives a power cut at a third of the speed, the
@@ -52,6 +56,7 @@ def running(directory: Path, *, mqtt_port: int = 0, sync: str = '"1s"') -> Itera
             mqtt_port=mqtt_port,
             store=directory / "jetstream",
             sync=sync,
+            ack_wait=ack_wait,
         )
     )
     child = spawn("nats", [_binary(), "-c", str(config)], log=directory / "nats.log")

@@ -1,0 +1,79 @@
+"""`lab ingest|analytics|api|ledger|doctor`: the services, and looking at them."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import orjson
+import typer
+
+from services.cli.app import app, stop_on_signals
+from services.cli.doctor import examine
+from shared import broker_monitor
+from shared.db import ledger as ledger_table
+from shared.db import migrate
+from shared.db.engine import sync_engine
+from shared.settings import Analytics, Api, Database, Ingest, Mqtt, load
+
+SHOWN_CELLS = 20
+
+
+@app.command()
+def ingest() -> None:
+    """Receive messages and write them; acknowledged only when committed."""
+    from services.ingest.main import run  # each service imports what it needs, no more
+
+    run(load(Database), load(Mqtt), load(Ingest), stop_on_signals())
+
+
+@app.command()
+def analytics() -> None:
+    """Roll up, analyse pilots and compute outcome metrics."""
+    from services.analytics.main import run
+
+    run(load(Database), load(Analytics), stop_on_signals())
+
+
+@app.command()
+def api() -> None:
+    """Serve the API and the pages on loopback."""
+    from services.api.main import run
+
+    run(load(Database), load(Api), load(Mqtt).monitor_url)
+
+
+@app.command()
+def ledger(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Where every message went: stored, rejected by reason, pending, repeats."""
+    settings, monitor = load(Database), load(Mqtt).monitor_url
+    engine = sync_engine(settings)
+    migrate.ready(engine, settings)
+    with engine.connect() as connection:
+        totals = asdict(ledger_table.totals(connection))
+        cells = ledger_table.cells(connection)
+    pending = broker_monitor.pending(monitor) if monitor else None
+    totals = {"published": None, "pending": pending, **totals}
+    if as_json:
+        items = [
+            {**asdict(c), "rejected_items": sum(c.rejected_items.values()), "frame_gaps": None}
+            for c in cells
+        ]
+        typer.echo(orjson.dumps({"totals": totals, "items": items}).decode())
+        return
+    for name, count in totals.items():
+        typer.echo(f"{name:16} {'unknown' if count is None else count}")
+    for c in cells[:SHOWN_CELLS]:
+        faults = "".join(f"  {reason} {n}" for reason, n in sorted(c.rejected.items()))
+        typer.echo(f"{c.hour:%Y-%m-%d %H:%M}  {c.source}  {c.device or '?'}  {c.stored}{faults}")
+    if len(cells) > SHOWN_CELLS:
+        typer.echo(f"… {len(cells) - SHOWN_CELLS} more: `lab ledger --json`")
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, broker and parts; says what to do about what is wrong."""
+    lines, healthy = examine()
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(0 if healthy else 2)

@@ -1,0 +1,56 @@
+"""The demo's data directory: marked as ours, used by one demo at a time."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from shared.errors import OperatorError
+
+_MARK: Final = "livinglab-demo"
+
+
+class DirectoryError(OperatorError):
+    """The directory cannot hold a demo."""
+
+
+@contextmanager
+def data_directory(named: Path | None) -> Iterator[Path]:
+    """The named directory, kept for the next start; or a temporary one, removed at the end."""
+    if named is None:
+        temporary = Path(tempfile.mkdtemp(prefix="livinglab-demo-"))
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return
+    directory = _ours(named.absolute())
+    lock = os.open(directory / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryError(
+                f"{directory} is in use by another demo: stop it, or name another --data"
+            ) from None
+        yield directory
+    finally:
+        os.close(lock)
+
+
+def _ours(directory: Path) -> Path:
+    """Made if missing; refused when it holds anything a demo did not put there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        foreign = any(directory.iterdir()) and not (directory / _MARK).exists()
+    except OSError as error:
+        raise DirectoryError(f"{directory}: {error.strerror}: name another --data") from None
+    if foreign:
+        raise DirectoryError(
+            f"{directory} holds files of something else: name an empty or new directory as --data"
+        )
+    return directory

@@ -1,0 +1,67 @@
+"""`lab db upgrade|check|info`."""
+
+from typing import Any
+
+import typer
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from services.cli.app import database
+from shared.db import migrate, timescale
+from shared.db.engine import DatabaseUnreachable, sync_engine, unreachable
+from shared.settings import Database, load
+
+
+@database.command()
+def upgrade() -> None:
+    """Bring the schema to this release; makes hypertables where TimescaleDB is present."""
+    converted = _with_engine(migrate.upgrade)
+    told = f"; hypertables made: {', '.join(converted)}" if converted else ""
+    typer.echo(f"the database is at this release's schema{told}")
+
+
+@database.command()
+def check() -> None:
+    """Tell whether the schema is this release's; exit code 2 when not."""
+    _with_engine(migrate.check)
+    typer.echo("the schema is this release's")
+
+
+@database.command()
+def info() -> None:
+    """Versions, edition, revision and the size of each table."""
+    for name, value in _with_engine(_facts).items():
+        typer.echo(f"{name:24} {value}")
+
+
+def _facts(engine: Any) -> dict[str, object]:
+    with engine.connect() as connection:
+        facts: dict[str, object] = {**timescale.versions(connection)}
+        facts["revision"] = migrate.current(connection) or "none: run `lab db upgrade`"
+        if facts["revision"] != migrate.current(connection):
+            return facts
+        for name, rows in connection.execute(text(_ROWS)):
+            facts[name] = f"{rows} rows"
+        return facts
+
+
+_ROWS = """
+    SELECT 'sites', count(*) FROM site UNION ALL
+    SELECT 'devices', count(*) FROM device UNION ALL
+    SELECT 'uplinks', count(*) FROM uplink UNION ALL
+    SELECT 'readings', count(*) FROM reading UNION ALL
+    SELECT 'findings', count(*) FROM finding WHERE withdrawn_at IS NULL
+"""
+
+
+def _with_engine(act: Any) -> Any:
+    settings = load(Database)
+    engine = sync_engine(settings)
+    try:
+        return act(engine)
+    except OperationalError as error:
+        raise DatabaseUnreachable(unreachable(settings, error.orig or error)) from error
+    except DBAPIError as error:
+        raise DatabaseUnreachable(unreachable(settings, error.orig or error)) from error
+    finally:
+        engine.dispose()

@@ -18,11 +18,15 @@ class PilotParamsError(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart of the pilot page. form: chart (line), bars (totals) or state."""
+    """One chart of the pilot page. form: chart (line), bars (totals) or state.
+
+    limits: the param with dated limits by device key, drawn as lines.
+    """
 
     title: str
     property: str
     form: str = "chart"
+    limits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,12 @@ def described(kind: PilotKind) -> dict[str, Any]:
             for each in kind.findings
         ],
         "panels": [
-            {"title": each.title, "property": each.property, "form": each.form}
+            {
+                "title": each.title,
+                "property": each.property,
+                "form": each.form,
+                "limits": each.limits,
+            }
             for each in kind.panels
         ],
     }

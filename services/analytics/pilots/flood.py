@@ -189,7 +189,7 @@ KIND: Final = PilotKind(
     derives=(),
     findings=(FindingKind("flood", ("warning", "alarm", "critical"), "Level at Siaga 3 or above"),),
     panels=(
-        Panel("Water level", "water_level", "chart"),
+        Panel("Water level", "water_level", "chart", limits="thresholds"),
         Panel("Rainfall", "rainfall", "bars"),
     ),
     analyse=analyse,

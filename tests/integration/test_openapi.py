@@ -1,0 +1,90 @@
+"""The OpenAPI document keeps its word: schemathesis finds no server error and no violation."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import settings
+
+from services.api.app import create_app
+from services.api.main import listening, server
+from shared.db import migrate
+from shared.db.engine import sync_engine
+from shared.embedded.nats import free_port
+from shared.settings import Api, Database
+from tests.integration import api_world
+
+pytestmark = pytest.mark.database
+FULL = "LAB_TEST_FULL" in os.environ
+DOCUMENT: dict[str, Any] = create_app(Database(url="postgresql://lab@/nowhere")).openapi()
+OPERATIONS = {
+    path: operation for path, methods in DOCUMENT["paths"].items() for operation in methods.values()
+}
+# A stream does not end by itself; tests/integration/test_api_live.py reads it.
+schema = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/v1/live")
+
+
+@pytest.fixture(scope="module")
+def served(new_database: Callable[[str], Database]) -> Iterator[str]:
+    """The address of a real server over a filled database of its own."""
+    database = new_database(f"lab_openapi_{os.getpid()}")
+    engine = sync_engine(database)
+    migrate.upgrade(engine)
+    api_world.fill(engine)
+    engine.dispose()
+    port = free_port()
+    running = server(database)
+    with listening(Api(port=port)) as listener:
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{port}"
+        running.should_exit = True
+        thread.join()
+
+
+@schema.parametrize()
+@settings(max_examples=200 if FULL else 8, deadline=None, derandomize=not FULL)
+def test_every_operation_does_what_its_document_says(case: schemathesis.Case, served: str) -> None:
+    case.call_and_validate(base_url=served)
+
+
+def test_nothing_but_reading_is_offered() -> None:
+    assert {method for methods in DOCUMENT["paths"].values() for method in methods} == {"get"}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_every_operation_is_described(path: str) -> None:
+    operation = OPERATIONS[path]
+    assert operation["summary"]
+    assert operation["tags"]
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
+        if int(status) >= 400:
+            assert list(content) == ["application/problem+json"], status
+    if "{" in path:
+        assert "404" in operation["responses"]
+
+
+def test_the_errors_of_the_framework_are_not_documented() -> None:
+    assert "HTTPValidationError" not in DOCUMENT["components"]["schemas"]
+
+
+@pytest.mark.parametrize("name", DOCUMENT["components"]["schemas"])
+def test_every_schema_says_what_it_is(name: str) -> None:
+    assert DOCUMENT["components"]["schemas"][name].get("description") or name == "Fault"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Pilot", "Device", "Datastream", "Latest", "Finding", "Outcome", "Head", "Requests"],
+)
+def test_origin_is_part_of_every_item(name: str) -> None:
+    assert "origin" in DOCUMENT["components"]["schemas"][name]["required"]
+
+
+@pytest.mark.parametrize("name", ["Datastream", "Latest", "Finding", "Outcome", "Head"])
+def test_values_come_with_their_unit(name: str) -> None:
+    assert "unit" in DOCUMENT["components"]["schemas"][name]["required"]

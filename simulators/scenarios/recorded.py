@@ -178,7 +178,7 @@ def _birmingham(anchor: datetime) -> dict[str, Any]:
 
 
 def _source(site: str) -> dict[str, Any]:
-    return {"key": f"{site}-replay", "adapter": "lab", "filters": [f"livinglab/{site}/#"]}
+    return {"key": f"{site}-replay", "adapter": "lab", "filters": [f"livinglab/{site}/+/up"]}
 
 
 def _device(

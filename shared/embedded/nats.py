@@ -14,7 +14,7 @@ import httpx
 from shared.embedded.child import Child, spawn, wait_until
 from shared.errors import OperatorError
 
-# ack_wait: what a killed ingest held comes again after it; a slower commit is harmless, since ingest
+# ack_wait: what a killed ingest held comes again after it; a slower commit does no harm, as ingest
 # drops what it still holds. max_ack_pending is per subscription, and NATS refuses subscriptions
 # whose sum exceeds 65535: 2000 is a full batch and leaves room for 32 of them.
 _CONFIG = """

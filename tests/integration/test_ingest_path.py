@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from services.ingest import main
 from shared.embedded.nats import Broker, free_port
 from shared.settings import Database, Ingest, Mqtt
+from tests.integration.ingest_bench import Bench, wait_healthy
 from tests.integration.test_site_apply import changed
 
 pytestmark = pytest.mark.database
@@ -76,41 +74,6 @@ def chirpstack_up(**over: Any) -> dict[str, Any]:
     } | over
 
 
-class Bench:
-    """A running ingest, and a publisher that waits for its acknowledgements."""
-
-    def __init__(self, broker: Broker, engine: Engine) -> None:
-        self.engine = engine
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
-        self.client.connect("127.0.0.1", int(broker.url.rsplit(":", 1)[1]))
-        self.client.loop_start()
-
-    def publish(self, topic: str, payload: object) -> None:
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.client.publish(topic, body, qos=1).wait_for_publish(10)
-
-    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
-
-    def counted(self) -> dict[str, int]:
-        return {
-            row["kind"]: int(row["n"])
-            for row in self.rows("SELECT kind, sum(n) AS n FROM ledger GROUP BY kind")
-        }
-
-    def settle(self, messages: int) -> dict[str, int]:
-        """Wait until the ledger has counted this many messages."""
-        deadline = time.monotonic() + 30
-        while True:
-            counted = self.counted()
-            whole = [k for k in counted if k in ("stored", "repeat") or k.startswith("rejected:")]
-            if sum(counted[k] for k in whole) >= messages:
-                return counted
-            assert time.monotonic() < deadline, counted
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def bench(
     database: Database, engine: Engine, broker: Broker, apply_site: Callable[..., Any]
@@ -126,23 +89,10 @@ def bench(
     wait_healthy(port)
     bench = Bench(broker, engine)
     yield bench
-    bench.client.disconnect()
-    bench.client.loop_stop()
+    bench.close()
     stop.set()
     worker.join(20)
     assert not worker.is_alive()
-
-
-def wait_healthy(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, "ingest did not become healthy"
-        time.sleep(0.05)
 
 
 def test_a_decoded_uplink_becomes_readings_in_canonical_units(bench: Bench) -> None:

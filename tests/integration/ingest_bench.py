@@ -1,0 +1,72 @@
+"""A publisher that waits for its acknowledgements, and questions to the database."""
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import Engine, text
+
+from shared.embedded.nats import Broker
+
+
+class Bench:
+    """A running ingest, and a publisher that waits for its acknowledgements."""
+
+    def __init__(self, broker: Broker, engine: Engine) -> None:
+        self.engine = engine
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
+        self.client.max_inflight_messages_set(500)
+        self.client.connect("127.0.0.1", int(broker.url.rsplit(":", 1)[1]))
+        self.client.loop_start()
+
+    def publish(self, topic: str, payload: object) -> None:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.client.publish(topic, body, qos=1).wait_for_publish(10)
+
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Publish many, then wait until each was acknowledged."""
+        sent = [self.client.publish(topic, body, qos=1) for topic, body in messages]
+        for each in sent:
+            each.wait_for_publish(60)
+            assert each.is_published()
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    def counted(self) -> dict[str, int]:
+        return {
+            row["kind"]: int(row["n"])
+            for row in self.rows("SELECT kind, sum(n) AS n FROM ledger GROUP BY kind")
+        }
+
+    def settle(self, messages: int) -> dict[str, int]:
+        """Wait until the ledger has counted this many messages."""
+        deadline = time.monotonic() + 30
+        while True:
+            counted = self.counted()
+            whole = [k for k in counted if k in ("stored", "repeat") or k.startswith("rejected:")]
+            if sum(counted[k] for k in whole) >= messages:
+                return counted
+            assert time.monotonic() < deadline, counted
+            time.sleep(0.05)
+
+
+def wait_healthy(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline, "ingest did not become healthy"
+        time.sleep(0.05)

@@ -154,14 +154,20 @@ class Hub:
                     failures = 0
                     self.listening.set()
                     async for notify in connection.notifies():
-                        self._pending.add(int(notify.payload))
-                        self._wake.set()
-            except (psycopg.OperationalError, SQLAlchemyError) as error:
+                        self._note(notify.payload)
+            except (psycopg.Error, SQLAlchemyError) as error:
                 self.listening.clear()
                 wait = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
                 failures += 1
                 _log.warning("listen_interrupted", error=str(error).strip(), retry_s=wait)
                 await asyncio.sleep(wait)
+
+    def _note(self, payload: str) -> None:
+        if not payload.isdecimal():  # anybody may NOTIFY, and one odd word must not end the stream
+            _log.warning("not_a_batch", payload=payload[:80])
+            return
+        self._pending.add(int(payload))
+        self._wake.set()
 
     async def _catch_up(self, engine: AsyncEngine) -> None:
         """Take up the batches committed while nobody listened."""
@@ -181,7 +187,7 @@ class Hub:
             self._newest = max(self._newest or 0, *batches)
             try:
                 if self._clients:
-                    await self._tell(engine, batches)
+                    await self._tell(engine, batches, self._newest)
                 await asyncio.sleep(TICK_S)
             except SQLAlchemyError as error:
                 _log.warning("live_query_failed", error=str(error).strip())
@@ -189,9 +195,9 @@ class Hub:
                 self._wake.set()
                 await asyncio.sleep(BACKOFF_S[-1])
 
-    async def _tell(self, engine: AsyncEngine, batches: set[int]) -> None:
+    async def _tell(self, engine: AsyncEngine, batches: set[int], newest: int) -> None:
         async with engine.connect() as connection:
             items = await _changed(connection, change.c.batch_id.in_(batches))
         for client in self._clients:
-            if event := client.event(max(batches), items):
+            if event := client.event(newest, items):
                 client.offer(event)

@@ -59,9 +59,9 @@ _TOTALS: Final = text(f"""
 _CELLS: Final = text(f"""
     SELECT ledger.source_id, ledger.device_id, hour, site.key AS site, source.key AS source,
            device.key AS device, {_SUMS},
-           COALESCE(jsonb_object_agg(split_part(kind, ':', 2), n ORDER BY kind)
+           COALESCE(jsonb_object_agg(substr(kind, strpos(kind, ':') + 1), n)
                     FILTER (WHERE kind LIKE 'rejected:%'), '{{}}') AS rejected,
-           COALESCE(jsonb_object_agg(split_part(kind, ':', 2), n ORDER BY kind)
+           COALESCE(jsonb_object_agg(substr(kind, strpos(kind, ':') + 1), n)
                     FILTER (WHERE kind LIKE 'item:%'), '{{}}') AS rejected_items
     FROM ledger
     JOIN source ON source.id = ledger.source_id

@@ -238,6 +238,17 @@ async def test_a_lost_listener_comes_back_and_catches_up(
             told = await anext(events)
 
 
+async def test_an_odd_notification_does_not_end_the_stream(
+    running: Running, engine: Engine
+) -> None:
+    async with running.stream(max_events=1) as events:
+        await opened(events)
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_notify('change', 'not a number')"))
+        batch = arrive(engine, [1], 1)
+        assert [event["id"] async for event in events] == [batch]
+
+
 async def test_stopping_the_server_ends_open_streams(running: Running) -> None:
     async with running.stream() as events:
         await opened(events)

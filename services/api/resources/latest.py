@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy import Row, Select, select, true
+from sqlalchemy import ARRAY, Integer, Row, Select, any_, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, DeviceKey, Flag, PilotKey, SiteKey
@@ -68,7 +68,8 @@ async def latest_of(
     connection: AsyncConnection, now: datetime, datastream_ids: Sequence[int]
 ) -> list[Latest]:
     """Latest readings of the given datastreams, for those that have any."""
-    query = _select(silent=False).where(datastream.c.id.in_(datastream_ids))
+    wanted = literal(list(datastream_ids), ARRAY(Integer))  # one parameter, however many
+    query = _select(silent=False).where(datastream.c.id == any_(wanted))
     rows = await connection.execute(query.order_by(datastream.c.id))
     return [_item(row, now) for row in rows]
 

@@ -22,7 +22,7 @@ class Metric:
 
     @property
     def name(self) -> str:
-        return str(self.described.get("name") or self.newest.metric)
+        return str(self.described.get("label") or self.newest.metric)
 
     @property
     def described(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Words for what the database holds as keys; `N_` marks a text that is translated when shown."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from shared.domain.property import PROPERTIES
@@ -69,6 +71,23 @@ STEP: Final = {
     "1d": N_("daily mean"),
 }
 
+# Codes in an outcome's reason, as the analytics service writes them.
+REASON: Final = {
+    "no_exposure": N_("nothing was due in this window"),
+    "below_n_min": N_("too few devices to judge by"),
+    "interval_unknown": N_("devices left out, their interval is unknown"),
+    "single_device": N_("one device gives no interval"),
+}
+# Keys of a finding's evidence that are worth a reader's time.
+EVIDENCE: Final = {
+    "peak_state": N_("highest Siaga state"),
+    "peak_level_m": N_("peak level, m"),
+    "peak_at": N_("peak at"),
+    "hours": N_("hours"),
+    "volume_m3": N_("volume, m³"),
+    "pulse_m3": N_("pulse, m³"),
+}
+
 _UNIT_SIGN: Final = {
     "1": "",
     "Cel": "°C",
@@ -100,3 +119,27 @@ def finding(description: Mapping[str, Any] | None, kind: str) -> str:
     """English label of a finding kind, as its pilot kind describes it; the key without one."""
     described = (description or {}).get("findings", [])
     return next((str(each["label"]) for each in described if each["kind"] == kind), kind)
+
+
+def reasons(text: str) -> list[tuple[str, str]]:
+    """An outcome's reason as (English words, numbers): codes are parted by ; and end at a colon."""
+    parts = [part.partition(": ") for part in text.split("; ")]
+    return [
+        (REASON.get(code, code), " / ".join(re.findall(r"\d+", rest))) for code, _, rest in parts
+    ]
+
+
+def facts(evidence: Mapping[str, Any]) -> list[tuple[str, float | int | str | datetime]]:
+    """What of a finding's evidence is shown: (English words, value), times as times."""
+    return [
+        (label, _as_time(value))
+        for key, label in EVIDENCE.items()
+        if isinstance(value := evidence.get(key), int | float | str)
+    ]
+
+
+def _as_time(value: float | str) -> float | str | datetime:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -108,7 +108,7 @@ async def _pilot(
         ),
         alarms=alarms(found),
         view=view,
-        panels=await series.panels(connection, described, newest, view),
+        panels=await series.panels(connection, described, newest, view, pilot.params),
         findings=found,
         metrics=by_metric(
             (await outcomes(connection, site_key=at, pilot_key=key, page=Page(200))).items

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.listing import Page, Range
 from services.api.resources.latest import Latest
 from services.api.resources.readings import Aggregate, Bucket, Reading, readings
+from services.api.web.status import SILENT_AFTER
 
 Period = Literal["24h", "7d", "35d", "all"]
 Step = Literal["raw", "5m", "1h", "1d"]
@@ -77,13 +78,14 @@ class Panel:
     choices: Sequence[Latest]
     rows: Sequence[tuple[datetime, Sequence[Cell | None]]]
     cut_short: bool
+    limits: Mapping[str, float]
 
     def gap_s(self, column: Latest) -> float | None:
         """Seconds without a value after which the line is broken; None: not known."""
         width = STEPS[self.step][1]
-        if width:
-            return width.total_seconds() * 1.5
-        return column.interval_s * 3 if column.interval_s and not column.derived_by else None
+        bucket = width.total_seconds() * 1.5 if width else 0.0
+        nominal = 0 if column.derived_by else column.interval_s
+        return None if nominal is None else max(bucket, SILENT_AFTER * nominal) or None
 
 
 async def panels(
@@ -91,6 +93,7 @@ async def panels(
     described: Sequence[Mapping[str, Any]],
     latest: Sequence[Latest],
     view: View,
+    params: Mapping[str, Any],
 ) -> list[Panel]:
     """The panels a pilot kind describes; without a description one per observed property."""
     heard = [row for row in latest if row.time is not None]
@@ -102,12 +105,17 @@ async def panels(
     for panel in wanted:
         choices = [row for row in heard if row.property == panel["property"]]
         if choices:
-            made.append(await _panel(connection, panel, choices, view))
+            limits = params.get(panel.get("limits") or "", {})
+            made.append(await _panel(connection, panel, choices, view, limits))
     return made
 
 
 async def _panel(
-    connection: AsyncConnection, panel: Mapping[str, Any], choices: Sequence[Latest], view: View
+    connection: AsyncConnection,
+    panel: Mapping[str, Any],
+    choices: Sequence[Latest],
+    view: View,
+    limits: Mapping[str, Any],
 ) -> Panel:
     columns = _chosen(choices, view.device)
     step = view.step_for(columns)
@@ -135,7 +143,27 @@ async def _panel(
         choices=choices,
         rows=sorted(by_time.items(), key=lambda row: row[0], reverse=True),
         cut_short=cut_short,
+        limits=_limits(limits, columns, view.end) if len(columns) == 1 else {},
     )
+
+
+def _limits(
+    by_device: Mapping[str, Any], columns: Sequence[Latest], end: datetime
+) -> dict[str, float]:
+    """The numbers of the newest entry that was valid by `end`, e.g. siaga3 → 1.5."""
+    valid = [
+        entry
+        for entry in by_device.get(columns[0].device, [])
+        if str(entry.get("valid_from") or "") <= end.date().isoformat()
+    ]
+    newest: Mapping[str, Any] = max(
+        valid, key=lambda entry: str(entry.get("valid_from") or ""), default={}
+    )
+    return {
+        name: float(value)
+        for name, value in newest.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _chosen(choices: Sequence[Latest], device: str | None) -> Sequence[Latest]:

@@ -1,0 +1,187 @@
+"""`lab demo` as a user runs it: balanced books, true copies, and nothing left behind."""
+
+import csv
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import simulators
+from shared.db.engine import sync_engine
+from shared.embedded import postgres
+from shared.embedded.nats import free_port
+from shared.settings import Database
+
+DATA = Path(simulators.__file__).parent / "data"
+COUNTS = {
+    *("published", "stored", "rejected", "pending", "repeats"),
+    *("readings", "findings", "pilots"),
+}
+
+
+def lab(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={key: value for key, value in os.environ.items() if not key.startswith("LAB_")},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def checked_demo(directory: Path, *scenarios: str) -> dict[str, int]:
+    """Run a short demo with --check; returns its counts, asserting exit code 0."""
+    named = [part for name in scenarios for part in ("--scenario", name)]
+    port = str(free_port())
+    run = lab(
+        *("demo", "--for", "1", "--check", "--data", str(directory), "--port", port),
+        *("--mqtt-port", str(free_port()), *named),
+    )
+    out, err = run.communicate(timeout=280)
+    assert run.returncode == 0, err
+    return dict(json.loads(out))
+
+
+def shipped(name: str) -> dict[tuple[str, str, datetime], float]:
+    """(device, property, recorded time) → value, read without the product's own reader."""
+    found = {}
+    with gzip.open(DATA / name, "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            at = datetime.fromisoformat(row["time"])
+            if "station" in row:
+                prop = {"level_m": "water_level", "rain_mm": "rainfall"}[row["quantity"]]
+                found[row["station"], prop, at] = float(row["value"])
+            else:
+                device = row["car_park"].lower().replace(" ", "-")
+                found[device, "parking_occupied", at] = float(row["occupancy"])
+    return found
+
+
+def stored(directory: Path) -> dict[tuple[str, str, datetime], float]:
+    """What the demo left in its database, with the devices' shift taken back."""
+    with postgres.running(directory / "postgres") as url:
+        engine = sync_engine(Database(url=url))
+        with engine.connect() as connection:
+            rows = connection.execute(
+                text("""
+                    SELECT device.key, property, time, shift_s, value FROM reading
+                    JOIN datastream ON datastream.id = datastream_id
+                    JOIN device ON device.id = device_id
+                    WHERE derived_by IS NULL
+                """)
+            ).all()
+        engine.dispose()
+    return {(key, prop, at - timedelta(seconds=shift)): v for key, prop, at, shift, v in rows}
+
+
+@pytest.mark.timeout(600)
+def test_recorded_series_arrive_value_for_value_and_again_without_change(tmp_path: Path) -> None:
+    counts = checked_demo(tmp_path / "lab", "recorded")
+    assert set(counts) == COUNTS
+    expected = shipped("calder_valley.csv.gz") | shipped("birmingham_car_parks.csv.gz")
+    assert counts["published"] == counts["stored"] == len(expected) >= 5000
+    assert counts["repeats"] == 120  # the rows that stand twice in the source
+    assert (counts["rejected"], counts["pending"]) == (0, 0)
+    assert stored(tmp_path / "lab") == expected
+
+    again = checked_demo(tmp_path / "lab", "recorded")
+    assert again["published"] == again["stored"] == len(expected)
+    assert stored(tmp_path / "lab") == expected
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one, from /proc."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    found: set[int] = set()
+    frontier = {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found |= frontier
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those that still run; a zombie waits for its reaper and runs no more."""
+    running = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            running.add(pid)
+    return running
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_no_end_of_the_supervisor_leaves_anything_running(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    demo = lab(
+        *("demo", "--data", str(tmp_path / "lab"), "--port", str(free_port())),
+        *("--mqtt-port", str(free_port()), "--scenario", "cibinong-flood-metering"),
+    )
+    try:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "Ctrl-C" in line:
+                break
+        children = descendants(demo.pid)
+        names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children]
+        assert any(b"postgres" in name for name in names)
+        assert any(b"nats-server" in name for name in names)
+        assert sum(b"services.cli" in name for name in names) >= 4
+    finally:
+        demo.send_signal(ending)
+    out, err = demo.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while left := alive(children):
+        assert time.monotonic() < deadline, (left, out, err)
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--scenario", "nope"], "scenario 'nope' is unknown"),
+        (["--check"], "--for"),
+        (["--data", "{full}"], "holds files of something else"),
+        (["--data", "{half}"], "not a complete PostgreSQL cluster"),
+        (["--port", "{taken}"], "is in use"),
+    ],
+)
+def test_a_bad_start_is_one_clear_line_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    full, half = tmp_path / "full", tmp_path / "half"
+    full.mkdir()
+    (full / "letter.txt").write_text("dear diary")
+    (half / "postgres" / "cluster").mkdir(parents=True)
+    (half / "livinglab-demo").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        places = {"full": full, "half": half, "taken": taken.getsockname()[1]}
+        demo = lab("demo", *(each.format(**places) for each in arguments))
+        out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 2, (out, err)
+    assert told in err
+    assert "Traceback" not in err
+    assert [*full.iterdir()] == [full / "letter.txt"]

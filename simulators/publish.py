@@ -82,10 +82,10 @@ class Publisher:
 
     def send(self, message: Message) -> None:
         """Publish, after waiting for room in the window. Does nothing once stopped."""
-        if len(self._unacknowledged) >= self._window:
-            # Half a window: the broker keeps working on the rest while we fill up again.
-            while len(self._unacknowledged) > self._window // 2 and not self._stop.is_set():
-                self.step()
+        # Half a window is freed at once: the broker works on the rest while we fill up again.
+        room = self._window // 2 if len(self._unacknowledged) >= self._window else self._window
+        while not self._stop.is_set() and (not self._connected or len(self._unacknowledged) > room):
+            self.step()
         while not self._stop.is_set():
             info = self._client.publish(message.topic, message.payload, qos=1)
             if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:  # else: an old message has that mid
@@ -123,7 +123,7 @@ class Publisher:
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,  # or paho would retry a refusal as MQTT 3.1
         )
-        client.max_inflight_messages_set(WINDOW)
+        client.max_inflight_messages_set(0)  # the window is ours: paho walks all of its own per ack
         client.max_queued_messages_set(WINDOW)
         client.username_pw_set(self._mqtt.username, self._mqtt.password)
         if self._mqtt.tls:

@@ -1,5 +1,6 @@
 """Scenarios on a real broker: what is counted as published is what the broker passes on."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.embedded import nats
+from shared.embedded.child import spawn, wait_until
 from shared.settings import Mqtt
 from simulators import clock, replay, run, scenario
 from simulators.message import Message, Timed
@@ -179,6 +181,31 @@ def test_a_broker_that_refuses_mqtt_5_is_told(broker: nats.Broker) -> None:
     five = Mqtt(url=broker.url, protocol="5")
     with pytest.raises(PublishFailed, match=r"LAB_MQTT_URL: .*MQTT 5"), publishing(five, Event()):
         raise AssertionError("NATS has learned MQTT 5: change the default")
+
+
+@pytest.mark.skipif(not shutil.which("mosquitto"), reason="mosquitto is not installed")
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_mosquitto_takes_both_protocols(tmp_path: Path, protocol: str) -> None:
+    port, config = nats.free_port(), tmp_path / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    settings = Mqtt(url=f"mqtt://127.0.0.1:{port}", protocol=protocol)  # type: ignore[arg-type]
+    sent = first_recorded()
+    child = spawn("mosquitto", ["mosquitto", "-c", str(config)], log=tmp_path / "log")
+    try:
+        wait_until(
+            lambda: "running" in (tmp_path / "log").read_text(),
+            child,
+            patience_s=30,
+            what="did not start",
+        )
+        with publishing(settings, Event()) as publisher:
+            for message in sent:
+                publisher.send(message)
+            assert publisher.drain(60)
+        distinct = len({message.identity for message in sent})
+        assert publisher.counts == Counts(distinct, FIRST - distinct)
+    finally:
+        child.stop()
 
 
 def test_a_stop_ends_a_wait_for_a_broker_that_is_gone(tmp_path: Path) -> None:

@@ -77,10 +77,13 @@ def lost(error: Exception) -> bool:
 def _locked(connection: Connection, job: Job) -> Slice:
     row = connection.execute(_LOCK, {"name": job.name}).one_or_none()
     if row is None:
-        made = connection.execute(
-            insert(job_table).values(name=job.name).on_conflict_do_nothing()
-        ).rowcount
-        if not made:
+        made = connection.scalar(
+            insert(job_table)
+            .values(name=job.name)
+            .on_conflict_do_nothing()
+            .returning(job_table.c.name)
+        )
+        if made is None:
             return Slice({}, more=False)  # another worker has it: it will do the work
         row = connection.execute(_LOCK, {"name": job.name}).one()
     # Many small statements: compiling them costs more than it saves.

@@ -80,6 +80,8 @@ def compute(readings: Series, week: date, zone: str, settings: Meter) -> Compute
     daily: list[Derived] = []
     spans: list[Segments] = []
     since = local_time.midnight(week, zone).timestamp()
+    if len(readings.time):
+        week = max(week, local_time.monday(local_time.at(readings.time[0]), zone))
     while len(readings.time) and local_time.midnight(week, zone).timestamp() <= readings.time[-1]:
         after = week + WEEK
         start, stop = (local_time.midnight(day, zone).timestamp() for day in (week, after))

@@ -59,7 +59,7 @@ def demo(
 ) -> None:
     """Run scenario → broker → ingest → database → analytics → API and page, and show it."""
     if check and seconds is None:
-        raise typer.BadParameter("needs --for SECONDS", param_hint="--check")
+        raise OperatorError("--check needs --for SECONDS")
     chosen = scenario.named(scenarios or DEFAULT_SCENARIOS)
     _require_free(port, "--port")
     if mqtt_port is not None:

@@ -1,5 +1,6 @@
 """`lab simulate` and `lab replay`: publish through the same path as real devices."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.app import FileArgument, SeedOption, app, stop_on_signals
+from shared.errors import OperatorError
 from shared.settings import Mqtt, load
 from simulators import clock, run, scenario
 from simulators.publish import Counts
@@ -56,7 +58,7 @@ def replay(
 ) -> None:
     """Publish a recorded CSV or Parquet file, row by row, as messages of the lab adapter."""
     if shift not in ("none", "now"):
-        raise typer.BadParameter("must be none or now", param_hint="--shift")
+        raise OperatorError(f"--shift {shift}: must be none or now")
     counts = replay_file(
         file,
         mapping,
@@ -71,7 +73,9 @@ def replay(
 
 
 def _show(counts: Counts, done: bool) -> None:
-    typer.echo(f"\r{_told(counts)}{' (past published)' if done else ''}", nl=False, err=True)
+    if sys.stderr.isatty():
+        told = f"{_told(counts)}{' (past published)' if done else ''}"
+        typer.echo(f"\r\x1b[K{told}", nl=False, err=True)
 
 
 def _told(counts: Counts) -> str:

@@ -13,6 +13,7 @@ from services.ingest.main import known_adapters
 from shared import catalogue, site_file
 from shared.db import migrate, sites
 from shared.db.engine import sync_engine
+from shared.errors import OperatorError
 from shared.settings import Database, load
 from shared.site_file import SiteFile
 from simulators import clock, scenario
@@ -34,7 +35,7 @@ def apply(
         (chosen,) = scenario.named([of_scenario])
         files = files_of(chosen, clock.anchor(clock.utc_now()))
     else:
-        raise typer.BadParameter("give a FILE, or --scenario NAME")
+        raise OperatorError("lab site apply: give a FILE, or --scenario NAME")
     diff = apply_all(load(Database), files, where=str(file or of_scenario), dry_run=dry_run)
     for line in diff:
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""The project keeps its own rules: layout, size budgets, import rules, documentation, lock files."""
+"""The project keeps its own rules: layout, size budgets, imports, documentation, lock files."""
 
 import ast
 import re

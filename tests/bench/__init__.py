@@ -1,0 +1,1 @@
+"""Speeds, each beside a yardstick measured in the same run."""

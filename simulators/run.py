@@ -28,12 +28,15 @@ class Reporter:
     def __init__(self, progress: Progress, every_s: float = 0.5) -> None:
         self._progress, self._every_s = progress, every_s
         self._next = 0.0
+        self._told: tuple[Counts, bool] | None = None  # a quiet hour is one line, not thousands
         self.backfill_done = False
 
     def __call__(self, counts: Counts, *, at_once: bool = False) -> None:
-        if at_once or time.monotonic() >= self._next:
+        state = (counts, self.backfill_done)
+        if at_once or (time.monotonic() >= self._next and state != self._told):
             self._next = time.monotonic() + self._every_s
-            self._progress(counts, self.backfill_done)
+            self._told = state
+            self._progress(*state)
 
 
 def run(

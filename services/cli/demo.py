@@ -15,7 +15,7 @@ import typer
 
 from services.cli import balance, sites
 from services.cli.app import SeedOption, app, stop_on_signals
-from services.cli.directory import data_directory
+from services.cli.directory import data_directory, require_seed
 from services.cli.parts import Addresses, addresses, command, service
 from shared.db import migrate
 from shared.db.engine import sync_engine
@@ -66,6 +66,7 @@ def demo(
         _require_free(mqtt_port, "--mqtt-port")
     stop = stop_on_signals()
     with data_directory(data) as directory, ExitStack() as stack:
+        require_seed(directory, seed)
         anchor = clock.remembered_anchor(directory / "anchor", clock.utc_now())
         where, services = stack.enter_context(
             _platform(directory, chosen, anchor, port, mqtt_port or _free_mqtt_port())

@@ -54,3 +54,14 @@ def _ours(directory: Path) -> Path:
             f"{directory} holds files of something else: name an empty or new directory as --data"
         )
     return directory
+
+
+def require_seed(directory: Path, seed: int) -> None:
+    """Another seed on kept data would contradict every value there; raises DirectoryError."""
+    kept = directory / "seed"
+    if kept.exists() and kept.read_text().strip() != str(seed):
+        raise DirectoryError(
+            f"{directory} was begun with --seed {kept.read_text().strip()}:"
+            " use that seed, or name another --data"
+        )
+    kept.write_text(f"{seed}\n")

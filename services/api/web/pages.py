@@ -57,7 +57,7 @@ async def _map(request: Request, connection: Db, site: str | None = None) -> HTM
 async def _site(request: Request, connection: Db, key: str) -> HTMLResponse:
     now = datetime.now(UTC)
     try:
-        site = await find_site(connection, key)
+        site = await find_site(connection, key.replace("\0", " "))  # no text for PostgreSQL
     except NotFound:
         return _missing(request)
     [place] = overview.places(
@@ -95,7 +95,7 @@ async def _pilot(
         device=device,
         end=_end(pilot, newest, now),
     )
-    found = (await findings(connection, site_key=at, pilot_key=key, page=SHOWN_FINDINGS)).items
+    active = (await findings(connection, site_key=at, pilot_key=key, active=True, page=ALL)).items
     described = (pilot.kind_description or {}).get("panels", [])
     return page(
         request,
@@ -106,10 +106,12 @@ async def _pilot(
         tiles=tiles(
             (await devices(connection, site_key=at, pilot_key=key, page=ALL)).items, newest
         ),
-        alarms=alarms(found),
+        alarms=alarms(active),
         view=view,
         panels=await series.panels(connection, described, newest, view, pilot.params),
-        findings=found,
+        findings=(
+            await findings(connection, site_key=at, pilot_key=key, page=SHOWN_FINDINGS)
+        ).items,
         metrics=by_metric(
             (await outcomes(connection, site_key=at, pilot_key=key, page=Page(200))).items
         ),

@@ -159,11 +159,12 @@ def _limits(
     newest: Mapping[str, Any] = max(
         valid, key=lambda entry: str(entry.get("valid_from") or ""), default={}
     )
-    return {
+    limits = {
         name: float(value)
         for name, value in newest.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+    return dict(sorted(limits.items(), key=lambda limit: limit[1]))
 
 
 def _chosen(choices: Sequence[Latest], device: str | None) -> Sequence[Latest]:

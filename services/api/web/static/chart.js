@@ -61,6 +61,8 @@ function limits(u, figure) {
   ctx.save();
   ctx.strokeStyle = ctx.fillStyle = resolved("alarm");
   ctx.font = `${11 * devicePixelRatio}px system-ui`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "bottom";
   ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
   for (const [name, value] of Object.entries(JSON.parse(figure.dataset.limits))) {
     const y = u.valToPos(value, "y", true);

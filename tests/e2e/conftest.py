@@ -1,0 +1,99 @@
+"""A real server over a seeded world, and a real browser that keeps what it saw."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from sqlalchemy import Engine
+
+from services.api.main import listening, server
+from shared.embedded.nats import free_port
+from shared.settings import Api, Database
+from tests.e2e import living
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Software drawing: the map needs WebGL where there is no graphics card.
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader"]
+ARGUMENTS += ["--enable-unsafe-swiftshader"]
+
+
+@dataclass
+class Visit:
+    """One open page, every address it asked for, and everything it complained about."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def requested(self, request: Request) -> None:
+        self.asked.append(request.url)
+
+
+Open = Callable[..., AbstractAsyncContextManager[Visit]]
+
+
+@pytest.fixture
+def world(engine: Engine) -> living.World:
+    return living.settle(engine)
+
+
+@pytest_asyncio.fixture
+async def address(database: Database, world: living.World) -> AsyncIterator[str]:  # noqa: ARG001
+    """Where the real server answers, live stream listening."""
+    port = free_port()
+    served = server(database)
+    with listening(Api(port=port)) as listener:
+        task = asyncio.create_task(served.serve(sockets=[listener]))
+        await asyncio.wait_for(served.hub.listening.wait(), 20)
+        yield f"http://127.0.0.1:{port}"
+        served.should_exit = True
+        await task
+
+
+@pytest_asyncio.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Open:
+    """Open a path in a fresh browser context; `options` are Playwright's."""
+
+    @asynccontextmanager
+    async def open_page(path: str, **options: Any) -> AsyncIterator[Visit]:
+        chosen = {"locale": "en-GB", "viewport": {"width": 1280, "height": 860}, **options}
+        context = await browser.new_context(**chosen)
+        seen = Visit(await context.new_page())
+        seen.page.on("console", seen.heard)
+        seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        seen.page.on("request", seen.requested)
+        await seen.page.goto(address + path)
+        try:
+            yield seen
+        finally:
+            await context.close()
+
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    directory = Path(__file__).parent / "out"
+    directory.mkdir(exist_ok=True)
+    return directory

@@ -1,11 +1,11 @@
 """Bringing stored findings to what an analysis finds now, without rewriting what was published."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, or_, select, text
+from sqlalchemy import Connection, Row, or_, select, text
 
 from shared.db.tables import finding
 
@@ -39,33 +39,29 @@ class Standing:
 
 
 def standing(
-    connection: Connection,
-    pilot_id: int,
-    datastream_id: int,
-    kinds: Collection[str],
-    since: datetime,
-) -> list[Standing]:
-    """Live findings of a datastream that reach `since` or begin later, in order of start."""
+    connection: Connection, pilot_id: int, kinds: Collection[str], since: Mapping[int, datetime]
+) -> dict[int, list[Standing]]:
+    """Live findings of each datastream that reach its moment or begin later, in order of start."""
+    found: dict[int, list[Standing]] = {number: [] for number in since}
     rows = connection.execute(
         select(finding)
         .where(
             finding.c.pilot_id == pilot_id,
-            finding.c.datastream_id == datastream_id,
+            finding.c.datastream_id.in_(since),
             finding.c.kind.in_(kinds),
             finding.c.withdrawn_at.is_(None),
-            or_(finding.c.ended_at.is_(None), finding.c.ended_at >= since),
+            or_(finding.c.ended_at.is_(None), finding.c.ended_at >= min(since.values())),
         )
         .order_by(finding.c.started_at, finding.c.id)
     )
-    return [
-        Standing(
-            row.id,
-            Found(
-                row.kind, row.severity, row.started_at, row.ended_at, row.evidence, row.confidence
-            ),
-        )
-        for row in rows
-    ]
+    for row in rows:
+        if row.ended_at is None or row.ended_at >= since[row.datastream_id]:
+            found[row.datastream_id].append(Standing(row.id, _found(row)))
+    return found
+
+
+def _found(row: Row[Any]) -> Found:
+    return Found(row.kind, row.severity, row.started_at, row.ended_at, row.evidence, row.confidence)
 
 
 def reconcile(

@@ -1,8 +1,8 @@
 """Reading a datastream into arrays, and replacing what a pilot kind derived."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,32 +11,49 @@ from sqlalchemy import Connection, text
 from shared.db import change
 from shared.domain.quality import Quality
 
+# One statement for many datastreams: round trips, not rows, are what a slice costs. The ORDER BY
+# inside keeps the planner from turning the lookups into a scan of the whole table.
 _USABLE: Final = text("""
-    SELECT CAST(extract(epoch FROM time) AS float8), value
-    FROM reading
-    WHERE datastream_id = :datastream_id AND time >= :start AND quality <= 2
-    ORDER BY time
+    SELECT part.id, CAST(extract(epoch FROM found.time) AS float8), found.value
+    FROM unnest(CAST(:ids AS int[]), CAST(:starts AS timestamptz[])) AS part(id, start)
+    CROSS JOIN LATERAL (
+        SELECT time, value FROM reading
+        WHERE datastream_id = part.id AND time >= part.start AND quality <= 2
+        ORDER BY time
+    ) AS found
+    ORDER BY part.id, found.time
 """)
 _BACK: Final = text("""
-    SELECT time FROM reading
-    WHERE datastream_id = :datastream_id AND time < :before AND quality <= 2
-    ORDER BY time DESC LIMIT :count
+    SELECT part.id, min(found.time) AS time
+    FROM unnest(CAST(:ids AS int[]), CAST(:starts AS timestamptz[])) AS part(id, start)
+    CROSS JOIN LATERAL (
+        SELECT time FROM reading
+        WHERE datastream_id = part.id AND time < part.start AND quality <= 2
+        ORDER BY time DESC LIMIT :count
+    ) AS found
+    GROUP BY part.id
+""")
+_PRESENT: Final = text("""
+    SELECT part.id, found.time, found.value, found.quality
+    FROM unnest(CAST(:ids AS int[]), CAST(:starts AS timestamptz[])) AS part(id, start)
+    CROSS JOIN LATERAL (
+        SELECT time, value, quality FROM reading
+        WHERE datastream_id = part.id AND time >= part.start
+        ORDER BY time
+    ) AS found
 """)
 _REMOVE: Final = text("""
-    DELETE FROM reading AS old
-    WHERE datastream_id = :datastream_id AND time >= :start
-      AND NOT time = ANY(CAST(:times AS timestamptz[]))
-    RETURNING datastream_id, time
+    DELETE FROM reading
+    USING unnest(CAST(:ids AS int[]), CAST(:times AS timestamptz[])) AS gone(id, time)
+    WHERE reading.datastream_id = gone.id AND reading.time = gone.time
 """)
 _PUT: Final = text("""
-    INSERT INTO reading AS old (time, datastream_id, value, quality)
-    SELECT time, :datastream_id, value, quality
-    FROM unnest(CAST(:times AS timestamptz[]), CAST(:values AS float8[]),
-                CAST(:qualities AS smallint[])) AS wanted(time, value, quality)
+    INSERT INTO reading (time, datastream_id, value, quality)
+    SELECT time, id, value, quality
+    FROM unnest(CAST(:ids AS int[]), CAST(:times AS timestamptz[]), CAST(:values AS float8[]),
+                CAST(:qualities AS smallint[])) AS wanted(id, time, value, quality)
     ON CONFLICT (datastream_id, time) DO UPDATE
         SET value = excluded.value, quality = excluded.quality
-        WHERE (old.value, old.quality) IS DISTINCT FROM (excluded.value, excluded.quality)
-    RETURNING datastream_id, time
 """)
 
 
@@ -55,47 +72,70 @@ class Derived(NamedTuple):
     quality: Quality
 
 
-def usable(connection: Connection, datastream_id: int, start: datetime) -> Series:
-    """Readings of quality 1 and 2 from `start` on, in time order."""
-    rows: Sequence[Any] = connection.execute(
-        _USABLE, {"datastream_id": datastream_id, "start": start}
-    ).all()
-    array = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 2)
-    return Series(array[:, 0].copy(), array[:, 1].copy())
+class Replacement(NamedTuple):
+    """What a derived datastream shall hold from `start` on."""
+
+    datastream_id: int
+    start: datetime
+    wanted: Sequence[Derived]
 
 
-def back(connection: Connection, datastream_id: int, before: datetime, count: int) -> datetime:
-    """The time of the usable reading `count` before a moment, or of the first; else the moment."""
-    times = connection.scalars(
-        _BACK, {"datastream_id": datastream_id, "before": before, "count": count}
-    ).all()
-    return times[-1] if times else before
+def usable(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, Series]:
+    """Readings of quality 1 and 2 of each datastream from its start on, in time order."""
+    rows = connection.execute(_USABLE, _scope(starts)).all()
+    array = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 3)
+    found: dict[int, Series] = {}
+    for number in starts:
+        first, past = np.searchsorted(array[:, 0], (number, number + 1))
+        found[number] = Series(array[first:past, 1].copy(), array[first:past, 2].copy())
+    return found
 
 
-def replace(
-    connection: Connection, datastream_id: int, start: datetime, wanted: Sequence[Derived]
-) -> list[tuple[int, datetime]]:
-    """Make a derived datastream from `start` on exactly `wanted`; returns the cells that changed.
+def back(
+    connection: Connection, befores: Mapping[int, datetime], count: int
+) -> dict[int, datetime]:
+    """The time of the usable reading `count` before each moment, or of the first; else the
+    moment itself."""
+    rows = connection.execute(_BACK, {**_scope(befores), "count": count})
+    return {**befores, **{row.id: row.time for row in rows}}
+
+
+def replace(connection: Connection, parts: Sequence[Replacement]) -> None:
+    """Make derived datastreams from their starts on exactly what is wanted, writing and
+    announcing only what differs.
 
     Derived times are full local hours, so each is its own cell of the roll-up.
     """
-    times = [each.time for each in wanted]
-    scope = {"datastream_id": datastream_id, "times": times}
-    removed = connection.execute(_REMOVE, {**scope, "start": start})
-    cells = [(row.datastream_id, row.time) for row in removed]
-    if wanted:
-        put = connection.execute(
+    starts = {part.datastream_id: part.start for part in parts}
+    present = {
+        (row.id, row.time): (row.value, row.quality)
+        for row in connection.execute(_PRESENT, _scope(starts))
+    }
+    wanted = {
+        (part.datastream_id, each.time): (each.value, int(each.quality))
+        for part in parts
+        for each in part.wanted
+    }
+    gone = sorted(present.keys() - wanted.keys())
+    put = sorted(cell for cell, said in wanted.items() if present.get(cell) != said)
+    if gone:
+        connection.execute(_REMOVE, _columns(gone))
+    if put:
+        said = [wanted[cell] for cell in put]
+        connection.execute(
             _PUT,
             {
-                **scope,
-                "values": [each.value for each in wanted],
-                "qualities": [int(each.quality) for each in wanted],
+                **_columns(put),
+                "values": [value for value, _ in said],
+                "qualities": [quality for _, quality in said],
             },
         )
-        cells += [(row.datastream_id, row.time) for row in put]
-    return cells
+    change.record(connection, sorted(gone + put))
 
 
-def announce(connection: Connection, cells: Sequence[tuple[int, datetime]]) -> None:
-    """Tell followers about replaced cells, in an order of their own."""
-    change.record(connection, sorted(set(cells)))
+def _scope(starts: Mapping[int, datetime]) -> dict[str, object]:
+    return {"ids": list(starts), "starts": list(starts.values())}
+
+
+def _columns(cells: Sequence[tuple[int, datetime]]) -> dict[str, object]:
+    return {"ids": [cell[0] for cell in cells], "times": [cell[1] for cell in cells]}

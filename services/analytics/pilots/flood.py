@@ -18,7 +18,6 @@ from services.analytics import findings, local_time, series
 from services.analytics.findings import Found, Json
 from services.analytics.methods import hysteresis
 from services.analytics.pilot import (
-    Datastream,
     FindingKind,
     Panel,
     Pilot,
@@ -46,9 +45,23 @@ class Threshold:
 def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
     """Bring the flood findings of these gauges to what their readings say now."""
     margin = _margin(pilot)
-    thresholds = {each: _thresholds(pilot, each.device) for each in touched}
-    for datastream, hour in touched.items():
-        _gauge(connection, pilot, datastream, hour, thresholds[datastream], margin)
+    thresholds = {each.id: _thresholds(pilot, each.device) for each in touched}
+    hours = {each.id: hour for each, hour in touched.items()}
+    before = findings.standing(connection, pilot.id, ("flood",), hours)
+    # Outside an episode the state is normal, so the start of the covering one is far enough back.
+    starts = {
+        number: min([hour, *(each.found.started_at for each in before[number])])
+        for number, hour in hours.items()
+    }
+    for number, readings in series.usable(connection, starts).items():
+        findings.reconcile(
+            connection,
+            pilot_id=pilot.id,
+            datastream_id=number,
+            origin=pilot.origin,
+            before=before[number],
+            now=episodes(readings, thresholds[number], margin),
+        )
 
 
 def episodes(readings: Series, thresholds: Sequence[Threshold], margin: float) -> list[Found]:
@@ -105,28 +118,6 @@ def _episode(
 
 def _transition(readings: Series, place: int, state: int) -> Json:
     return {"at": local_time.at(readings.time[place]).isoformat(), "state": state}
-
-
-def _gauge(
-    connection: Connection,
-    pilot: Pilot,
-    datastream: Datastream,
-    hour: datetime,
-    thresholds: Sequence[Threshold],
-    margin: float,
-) -> None:
-    before = findings.standing(connection, pilot.id, datastream.id, ("flood",), hour)
-    # Outside an episode the state is normal, so the start of the covering one is far enough back.
-    start = min([hour, *(each.found.started_at for each in before)])
-    found = episodes(series.usable(connection, datastream.id, start), thresholds, margin)
-    findings.reconcile(
-        connection,
-        pilot_id=pilot.id,
-        datastream_id=datastream.id,
-        origin=pilot.origin,
-        before=before,
-        now=found,
-    )
 
 
 def _margin(pilot: Pilot) -> float:

@@ -4,7 +4,7 @@ Each local week is computed from its own readings, the 100 before it and the 8 a
 grid, so that any order of arrival gives the same result and old weeks are not read again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
@@ -17,7 +17,6 @@ from services.analytics.findings import Found, Standing
 from services.analytics.methods import meter
 from services.analytics.methods.meter import Points, Segments, Volumes
 from services.analytics.pilot import (
-    Datastream,
     FindingKind,
     Panel,
     Pilot,
@@ -25,7 +24,7 @@ from services.analytics.pilot import (
     PilotParamsError,
     Touched,
 )
-from services.analytics.series import Derived, Series
+from services.analytics.series import Derived, Replacement, Series
 from shared.domain.property import PROPERTIES
 from shared.domain.quality import Quality
 
@@ -65,10 +64,28 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
     """Bring consumption and findings of these meters to what their indexes say now."""
     settings = _settings(pilot)
     owned = _owned(connection, pilot, touched)
-    cells: list[tuple[int, datetime]] = []
-    for datastream, hour in touched.items():
-        cells += _one(connection, pilot, datastream, hour, settings, owned)
-    series.announce(connection, cells)
+    hours = {each.id: hour for each, hour in touched.items()}
+    settled = series.back(connection, hours, LOOK_AHEAD)
+    weeks, before = _first_weeks(connection, pilot, settled)
+    starts = {number: local_time.midnight(week, pilot.zone) for number, week in weeks.items()}
+    readings = series.usable(connection, series.back(connection, starts, WARM_UP))
+    parts: list[Replacement] = []
+    for each in touched:
+        computed = compute(readings[each.id], weeks[each.id], pilot.zone, settings)
+        findings.reconcile(
+            connection,
+            pilot_id=pilot.id,
+            datastream_id=each.id,
+            origin=pilot.origin,
+            before=before[each.id],
+            now=found(computed, settings),
+        )
+        first = max(starts[each.id], _first_day(computed, settled[each.id], pilot.zone))
+        for name, derived in ((HOURLY, computed.hourly), (DAILY, computed.daily)):
+            number = owned[each.device_id, name, each.channel]
+            wanted = [reading for reading in derived if reading.time >= first]
+            parts.append(Replacement(number, first, wanted))
+    series.replace(connection, parts)
 
 
 def compute(readings: Series, week: date, zone: str, settings: Meter) -> Computed:
@@ -139,57 +156,29 @@ def _flows(computed: Computed, settings: Meter) -> Iterator[Found]:
         )
 
 
-def _one(
-    connection: Connection,
-    pilot: Pilot,
-    datastream: Datastream,
-    hour: datetime,
-    settings: Meter,
-    owned: dict[tuple[int, str, str], int],
-) -> list[tuple[int, datetime]]:
-    """One meter; returns the derived cells that changed."""
-    settled = series.back(connection, datastream.id, hour, LOOK_AHEAD)
-    week, before = _first_week(connection, pilot, datastream, settled)
-    start = local_time.midnight(week, pilot.zone)
-    readings = series.usable(
-        connection, datastream.id, series.back(connection, datastream.id, start, WARM_UP)
-    )
-    computed = compute(readings, week, pilot.zone, settings)
-    findings.reconcile(
-        connection,
-        pilot_id=pilot.id,
-        datastream_id=datastream.id,
-        origin=pilot.origin,
-        before=before,
-        now=found(computed, settings),
-    )
-    first = max(start, _first_day(computed, settled, pilot.zone))
-    cells: list[tuple[int, datetime]] = []
-    for name, derived in ((HOURLY, computed.hourly), (DAILY, computed.daily)):
-        number = owned[datastream.device_id, name, datastream.channel]
-        cells += series.replace(
-            connection, number, first, [each for each in derived if each.time >= first]
-        )
-    return cells
+def _first_weeks(
+    connection: Connection, pilot: Pilot, settled: Mapping[int, datetime]
+) -> tuple[dict[int, date], dict[int, list[Standing]]]:
+    """The week to begin each meter with, so that no run of flow that reaches into it began
+    before it, and the findings it may change."""
+    weeks: dict[int, date] = {}
+    before: dict[int, list[Standing]] = {}
+    todo = {number: moment - RUN_REACH for number, moment in settled.items()}
+    while todo:
+        weeks |= {number: local_time.monday(since, pilot.zone) for number, since in todo.items()}
+        starts = {number: local_time.midnight(weeks[number], pilot.zone) for number in todo}
+        standing = findings.standing(connection, pilot.id, KINDS, starts)
+        before |= standing
+        todo = {
+            number: min(earlier)
+            for number, start in starts.items()
+            if (earlier := [begun for begun in _flows_begun(standing[number]) if begun < start])
+        }
+    return weeks, before
 
 
-def _first_week(
-    connection: Connection, pilot: Pilot, datastream: Datastream, settled: datetime
-) -> tuple[date, list[Standing]]:
-    """The week to begin with, so that no run of flow that reaches into it began before it."""
-    since = settled - RUN_REACH
-    while True:
-        week = local_time.monday(since, pilot.zone)
-        start = local_time.midnight(week, pilot.zone)
-        before = findings.standing(connection, pilot.id, datastream.id, KINDS, start)
-        earlier = [
-            each.found.started_at
-            for each in before
-            if each.found.kind == "continuous_flow" and each.found.started_at < start
-        ]
-        if not earlier:
-            return week, before
-        since = min(earlier)
+def _flows_begun(standing: Sequence[Standing]) -> list[datetime]:
+    return [each.found.started_at for each in standing if each.found.kind == "continuous_flow"]
 
 
 def _first_day(computed: Computed, settled: datetime, zone: str) -> datetime:
@@ -242,7 +231,7 @@ _OWNED: Final = text("""
 
 
 def _owned(
-    connection: Connection, pilot: Pilot, touched: Sequence[Datastream] | Touched
+    connection: Connection, pilot: Pilot, touched: Touched
 ) -> dict[tuple[int, str, str], int]:
     """Ids of the derived datastreams beside each index, made where missing."""
     devices = [each.device_id for each in touched]

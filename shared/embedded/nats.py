@@ -63,7 +63,7 @@ def running(
     monitor_url = f"http://127.0.0.1:{monitor_port}"
     try:
         wait_until(
-            lambda: _healthy(monitor_url) and _listens(mqtt_port),
+            lambda: _healthy(monitor_url) and listens(mqtt_port),
             child,
             patience_s=60,
             what="did not become healthy",
@@ -101,7 +101,8 @@ def _healthy(monitor_url: str) -> bool:
         return False
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something accepts connections on a loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -159,6 +159,30 @@ def test_a_device_that_reports_consumption_itself_is_not_overwritten(
     assert world.rows(engine, DERIVED) == []
 
 
+def test_a_run_that_began_before_the_week_keeps_its_start(engine: Engine, meter: int) -> None:
+    begins = 7 * 24 - 12  # Sunday noon
+    for hour in range(begins, begins + 30):
+        world.write(engine, meter, index((hour, 1 + 0.002 * hour)))
+        world.settle(engine)
+    (flow,) = live(engine)
+    assert (flow["started_at"], flow["evidence"]["hours"]) == (START + begins * HOUR, 29.0)
+
+
+def test_a_sparse_meter_is_recomputed_far_enough_back(engine: Engine, meter: int) -> None:
+    """The third reading on the new level, days later, makes the hours since the first known."""
+    readings = index((0, 5.0), (12, 5.1), (20, 0.1), (35, 0.4), (75, 0.8), (80, 0.9))
+    world.write(engine, meter, readings)
+    world.settle(engine)
+    wanted = hourly(engine)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job"))
+    for reading in readings:
+        world.write(engine, meter, [reading])
+        world.settle(engine)
+    assert hourly(engine) == wanted
+    assert [hour for hour, _, _ in wanted] == [*range(12), *range(20, 80)]
+
+
 def faulty(seed: int) -> list[world.Reading]:
     """Five weeks of a meter with everything that goes wrong with one."""
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""The same ingest on Mosquitto, over MQTT 3.1.1 and 5: what was queued while it was away arrives."""
+"""The same ingest on Mosquitto, over MQTT 3.1.1 and 5: what was queued meanwhile arrives."""
 
 import json
 import os

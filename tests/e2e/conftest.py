@@ -1,8 +1,9 @@
 """A real server over a seeded world, and a real browser that keeps what it saw."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
-from sqlalchemy import Engine
 
 from services.api.main import listening, server
+from shared.db import migrate
+from shared.db.engine import sync_engine
 from shared.embedded.nats import free_port
 from shared.settings import Api, Database
 from tests.e2e import living
@@ -43,16 +45,25 @@ class Visit:
 Open = Callable[..., AbstractAsyncContextManager[Visit]]
 
 
-@pytest.fixture
-def world(engine: Engine) -> living.World:
-    return living.settle(engine)
+@pytest.fixture(scope="session")
+def database_of_pages(new_database: Callable[[str], Database]) -> Database:
+    return new_database(f"lab_pages_{os.getpid()}")
 
 
-@pytest_asyncio.fixture
-async def address(database: Database, world: living.World) -> AsyncIterator[str]:  # noqa: ARG001
+@pytest.fixture(scope="session")
+def world(database_of_pages: Database) -> Iterator[living.World]:
+    """Filled once: a test that writes takes care to disturb no other."""
+    engine = sync_engine(database_of_pages)
+    migrate.upgrade(engine)
+    yield living.settle(engine)
+    engine.dispose()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def address(database_of_pages: Database, world: living.World) -> AsyncIterator[str]:  # noqa: ARG001
     """Where the real server answers, live stream listening."""
     port = free_port()
-    served = server(database)
+    served = server(database_of_pages)
     with listening(Api(port=port)) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
         await asyncio.wait_for(served.hub.listening.wait(), 20)

@@ -12,18 +12,16 @@ from services.analytics.outcomes.metric import metrics
 from services.analytics.pilot import described, kinds
 from shared.db import change, sites, tables
 from shared.site_file import parse
+from tests.e2e import places
 
-GAUGES: Final = {"ciliwung-up": (-6.4702, 106.8391), "ciliwung-mid": (-6.4861, 106.8428)}
-LIMITS: Final = {"valid_from": "2026-01-01", "siaga3": 1.2, "siaga2": 1.6, "siaga1": 2.0}
-THRESHOLDS: Final = {key: [{**LIMITS, "source": "invented"}] for key in GAUGES}
-METERS: Final = [f"meter-{n:02}" for n in range(1, 9)]
 _HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True)
 class World:
-    """Ids a test needs, by key."""
+    """Ids a test needs, by key, and the engine of the database they are in."""
 
+    engine: Engine
     now: datetime
     pilots: dict[str, int]
     datastreams: dict[tuple[str, str], int]
@@ -33,13 +31,13 @@ def settle(engine: Engine, now: datetime | None = None, days: int = 35) -> World
     """Fill an empty database with two sites, `days` of readings up to `now`, and their meaning."""
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     with engine.begin() as connection:
-        for site in (_cibinong(now), _calder(now)):
+        for site in (places.cibinong(now), places.calder(now)):
             sites.apply(connection, parse(site))
         connection.execute(
             insert(tables.pilot_kind),
             [{"kind": name, "description": described(kind)} for name, kind in kinds().items()],
         )
-        world = _world(connection, now)
+        world = _world(engine, connection, now)
         _levels(connection, world, days)
         _meters(connection, world, days)
         _meaning(connection, world)
@@ -78,89 +76,7 @@ _ROLL_UP: Final = text("""
 """)
 
 
-def _cibinong(now: datetime) -> dict[str, Any]:
-    planned = (now - timedelta(days=40)).date().isoformat()
-    gauge = {"pilot": "flood", "source": "plain", "origin": "simulated", "planned": planned}
-    meter = {"pilot": "metering", "profile": "meter", "source": "plain", "origin": "simulated"}
-    return {
-        "site": {
-            "key": "cibinong",
-            "name": "Cibinong",
-            "zone": "Asia/Jakarta",
-            "lat": -6.4817,
-            "lon": 106.8540,
-            "stage": "experiment",
-        },
-        "sources": [{"key": "plain", "adapter": "lab", "filters": ["livinglab/cibinong/#"]}],
-        "profiles": [
-            _profile("gauge", 900, "level", "water_level"),
-            _profile("fast-gauge", 10, "level", "water_level"),
-            _profile("odd-gauge", None, "level", "water_level"),
-            _profile("meter", 3600, "volume", "water_volume_index"),
-        ],
-        "pilots": [
-            {
-                **_pilot("flood", "SEC-02", "flood", "simulated"),
-                "params": {"thresholds": THRESHOLDS},
-            },
-            _pilot("metering", "WAT-04", "metering", "simulated"),
-        ],
-        "devices": [
-            *(
-                {**gauge, "key": key, "profile": "gauge", "lat": lat, "lon": lon}
-                for key, (lat, lon) in GAUGES.items()
-            ),
-            {**gauge, "key": "kali-baru", "profile": "gauge", "lat": -6.4935, "lon": 106.8612},
-            {**gauge, "key": "weir", "profile": "fast-gauge", "lat": -6.4788, "lon": 106.8570},
-            {**gauge, "key": "old-staff", "profile": "odd-gauge", "lat": -6.5010, "lon": 106.8490},
-            {**gauge, "key": "bridge", "profile": "gauge"},
-            *(
-                {**meter, "key": key, "lat": -6.474 + 0.0021 * (i % 4), "lon": 106.849 + 0.004 * i}
-                for i, key in enumerate(METERS)
-            ),
-        ],
-    }
-
-
-def _calder(now: datetime) -> dict[str, Any]:
-    places = {"hebden-bridge": (53.7420, -2.0130), "todmorden": (53.7140, -2.0990)}
-    return {
-        "site": {
-            "key": "calder",
-            "name": "Calder Valley",
-            "zone": "Europe/London",
-            "lat": 53.728,
-            "lon": -2.05,
-            "stage": "foundation",
-        },
-        "sources": [{"key": "plain", "adapter": "lab", "filters": ["livinglab/calder/#"]}],
-        "profiles": [_profile("station", 900, "level", "water_level")],
-        "pilots": [_pilot("river", "SEC-02", "flood", "recorded")],
-        "devices": [
-            {
-                "key": key,
-                "pilot": "river",
-                "profile": "station",
-                "source": "plain",
-                "origin": "recorded",
-                "lat": lat,
-                "lon": lon,
-                "planned": now.date().isoformat(),
-            }
-            for key, (lat, lon) in places.items()
-        ],
-    }
-
-
-def _profile(key: str, interval_s: int | None, field: str, name: str) -> dict[str, Any]:
-    return {"key": key, "interval_s": interval_s, "fields": {field: {"property": name}}}
-
-
-def _pilot(key: str, service: str, kind: str, origin: str) -> dict[str, Any]:
-    return {"key": key, "service": service, "kind": kind, "phase": 1, "origin": origin}
-
-
-def _world(connection: Connection, now: datetime) -> World:
+def _world(engine: Engine, connection: Connection, now: datetime) -> World:
     pilots = connection.execute(text("SELECT key, id FROM pilot"))
     streams = connection.execute(
         text("""
@@ -169,6 +85,7 @@ def _world(connection: Connection, now: datetime) -> World:
         """)
     )
     return World(
+        engine,
         now,
         {row.key: row.id for row in pilots},
         {(row.key, row.property): row.id for row in streams},
@@ -213,7 +130,7 @@ def _meters(connection: Connection, world: World, days: int) -> None:
     demand = (
         0.006 + 0.03 * np.exp(-((local - 7) ** 2) / 4) + 0.026 * np.exp(-((local - 19) ** 2) / 6)
     )
-    for n, key in enumerate(METERS):
+    for n, key in enumerate(places.METERS):
         used = np.random.default_rng(n).gamma(2.0, 0.5, len(hours)) * demand
         index = world.datastreams[key, "water_volume_index"]
         put(connection, index, hours, np.round(120.0 + 31 * n + np.cumsum(used), 3))
@@ -233,9 +150,21 @@ def _meters(connection: Connection, world: World, days: int) -> None:
 
 def _meaning(connection: Connection, world: World) -> None:
     """Findings, outcome metrics and citizens' messages, all marked as simulated."""
-    flood = world.pilots["flood"]
-    ago = lambda hours: world.now - timedelta(hours=hours)  # noqa: E731
-    finding = {"pilot_id": flood, "kind": "flood", "origin": "simulated", "confidence": None}
+    _findings(connection, world)
+    _outcomes(connection, world)
+    connection.execute(_MESSAGES, {"now": world.now})
+
+
+def _findings(connection: Connection, world: World) -> None:
+    def ago(hours: float) -> datetime:
+        return world.now - timedelta(hours=hours)
+
+    finding = {
+        "pilot_id": world.pilots["flood"],
+        "kind": "flood",
+        "origin": "simulated",
+        "confidence": None,
+    }
     up = world.datastreams["ciliwung-up", "water_level"]
     mid = world.datastreams["ciliwung-mid", "water_level"]
     connection.execute(
@@ -259,9 +188,12 @@ def _meaning(connection: Connection, world: World) -> None:
             },
         ],
     )
+
+
+def _outcomes(connection: Connection, world: World) -> None:
     midnight = world.now.replace(hour=17, minute=0, second=0) - timedelta(days=1)
     metric = {"phase": 1, "def_version": 1, "version": 1, "origin": "simulated", "coverage": 1.0}
-    shared: dict[str, Any] = {**metric, "pilot_id": flood, "input_digest": "seeded"}
+    shared: dict[str, Any] = {**metric, "pilot_id": world.pilots["flood"], "input_digest": "seeded"}
     connection.execute(
         insert(tables.metric_value),
         [
@@ -288,17 +220,16 @@ def _meaning(connection: Connection, world: World) -> None:
             for each in metrics().values()
         ],
     )
-    connection.execute(
-        text("""
-            INSERT INTO service_request (feedback_id, site_id, service_code, description, rating,
-                                         requested_at, received_at, origin)
-            SELECT gen_random_uuid(), site.id,
-                   (ARRAY['flooded_street', 'water_pressure'])[1 + n % 2],
-                   'seeded', 1 + n % 5, :now, :now, 'simulated'
-            FROM site, generate_series(1, 17) AS n WHERE site.key = 'cibinong'
-        """),
-        {"now": world.now},
-    )
+
+
+_MESSAGES: Final = text("""
+    INSERT INTO service_request (feedback_id, site_id, service_code, description, rating,
+                                 requested_at, received_at, origin)
+    SELECT gen_random_uuid(), site.id,
+           (ARRAY['flooded_street', 'water_pressure'])[1 + n % 2],
+           'seeded', 1 + n % 5, :now, :now, 'simulated'
+    FROM site, generate_series(1, 17) AS n WHERE site.key = 'cibinong'
+""")
 
 
 def _value(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, Page, expect
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from tests.e2e import living
 from tests.e2e.conftest import Open
@@ -34,16 +34,14 @@ async def ready(page: Page) -> None:
         await expect(page.locator("#pulse")).to_have_attribute("data-state", "on")
 
 
-async def test_a_value_changes_without_a_reload(
-    visit: Open, world: living.World, engine: Engine
-) -> None:
+async def test_a_value_changes_without_a_reload(visit: Open, world: living.World) -> None:
     stream = world.datastreams["weir", "water_level"]
     async with visit("/pilots/1?device=weir&step=raw") as seen:
         await ready(seen.page)
         await seen.page.evaluate("window.sameDocument = true")
         shown = seen.page.locator(f'[data-datastream="{stream}"] data')
         await expect(shown).not_to_have_text("4.321")
-        with engine.begin() as connection:
+        with world.engine.begin() as connection:
             living.put(connection, stream, [time.time()], [4.321])
         await expect(shown).to_have_text("4.321")
         newest = seen.page.locator(".series tbody tr").first
@@ -51,16 +49,14 @@ async def test_a_value_changes_without_a_reload(
         assert await seen.page.evaluate("window.sameDocument") is True
 
 
-async def test_the_table_says_what_the_database_says(
-    visit: Open, world: living.World, engine: Engine
-) -> None:
+async def test_the_table_says_what_the_database_says(visit: Open, world: living.World) -> None:
     stream = world.datastreams["ciliwung-up", "water_level"]
     async with visit("/pilots/1?device=ciliwung-up&step=raw") as seen:
         rows = seen.page.locator(".series tbody tr")
         shown = await rows.evaluate_all(
             "rows => rows.map(r => [r.cells[0].firstChild.dateTime, Number(r.cells[1].dataset.v)])"
         )
-        with engine.connect() as connection:
+        with world.engine.connect() as connection:
             stored = connection.execute(
                 text("""
                     SELECT time, value FROM reading WHERE datastream_id = :stream

@@ -57,6 +57,11 @@ class Recurring:
         """When its last occurrence at or before `at` began."""
         return EPOCH + (at - EPOCH - self.start) // CYCLE * CYCLE + self.start
 
+    def held(self, at: datetime) -> timedelta:
+        """How long it has held in all, from EPOCH to `at`."""
+        cycles, rest = divmod(at - EPOCH, CYCLE)
+        return cycles * self.length + min(max(rest - self.start, timedelta(0)), self.length)
+
     def touching(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Its occurrences that touch [start, end)."""
         begins = self.latest(start)

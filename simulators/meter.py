@@ -12,19 +12,21 @@ from simulators.noise import uniform
 
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
-# Percent of a household's day used in each hour: two peaks, quiet nights.
-_USE: Final = (1, 1, 1, 1, 3, 8, 10, 8, 5, 4, 3, 4, 4, 3, 3, 4, 6, 8, 8, 6, 4, 2, 2, 1)
+# Percent of a household's day used in each hour: two peaks, and nights without a drop.
+_USE: Final = (0, 0, 0, 0, 3, 8, 10, 8, 5, 4, 4, 4, 4, 3, 4, 4, 6, 8, 8, 6, 5, 3, 2, 1)
 _USED_BEFORE: Final = (0, *accumulate(_USE))
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
     """daily_l: litres of a usual day; offset: local time minus UTC; exchange: when the meter is
-    replaced by one that starts at 0."""
+    replaced by one that starts at 0; drip: when a leak behind it runs, at drip_l_h."""
 
     daily_l: float
     offset: timedelta = timedelta(0)
     exchange: Recurring | None = None
+    drip: Recurring | None = None
+    drip_l_h: float = 0.0
 
     def frame(self, name: str, seed: int, at: datetime) -> Frame:
         litres = index_l(self, name, seed, at)
@@ -34,9 +36,11 @@ class Meter:
 def index_l(meter: Meter, name: str, seed: int, at: datetime) -> int:
     """The index in whole litres."""
     used = _used_l(meter, name, seed, at)
-    if meter.exchange is None:
-        return int(used)
-    return int(used - _used_l(meter, name, seed, meter.exchange.latest(at)))
+    if meter.exchange:
+        used -= _used_l(meter, name, seed, meter.exchange.latest(at))
+    if meter.drip:
+        used += meter.drip_l_h * (meter.drip.held(at) / _HOUR)
+    return int(used)
 
 
 def _used_l(meter: Meter, name: str, seed: int, at: datetime) -> float:

@@ -41,6 +41,8 @@ FAULTS: Final = Faults(lost=0.004, twice=0.004, late=0.02)
 MAINTENANCE: Final = Recurring(timedelta(days=12, hours=2), timedelta(hours=6))
 OUTAGE: Final = Recurring(timedelta(days=20, hours=9), timedelta(hours=31))
 EXCHANGE: Final = Recurring(timedelta(days=25, hours=3))
+LEAK: Final = Recurring(timedelta(days=15, hours=6), timedelta(days=4))
+LEAK_L_H: Final = 9.0
 
 
 def _eui(number: int) -> str:
@@ -96,6 +98,8 @@ def _meter(number: int) -> Device:
             daily_l=between(250, 900, name, "daily"),
             offset=_WIB,
             exchange=EXCHANGE if number == 11 else None,
+            drip=LEAK if number == 8 else None,
+            drip_l_h=LEAK_L_H,
         ),
         silences=(OUTAGE,) if number == 5 else (),
     )
@@ -237,6 +241,7 @@ def _planted(anchor: datetime, now: datetime, seed: int) -> Sequence[Planted]:
         *(Planted("gauge-2", "maintenance", a, b) for a, b in MAINTENANCE.touching(start, now)),
         *(Planted("meter-05", "outage", a, b) for a, b in OUTAGE.touching(start, now)),
         *(Planted("meter-11", "exchange", a, b) for a, b in EXCHANGE.touching(start, now)),
+        *(Planted("meter-08", "leak", a, b, LEAK_L_H) for a, b in LEAK.touching(start, now)),
     ]
 
 

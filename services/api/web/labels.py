@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from shared import catalogue
 from shared.domain.property import PROPERTIES
 from shared.domain.quality import Quality
 
@@ -45,7 +46,7 @@ SEVERITY: Final = {
 STATUS: Final = {
     "live": N_("reporting"),
     "silent": N_("silent"),
-    "unjudged": N_("reporting, interval unknown"),
+    "unjudged": N_("interval unknown"),
     "waiting": N_("nothing received yet"),
     "info": N_("notice"),
     "warning": N_("warning"),
@@ -71,6 +72,12 @@ STEP: Final = {
     "1d": N_("daily mean"),
 }
 
+STEP_TOTAL: Final = {
+    "raw": N_("every value"),
+    "5m": N_("5-minute total"),
+    "1h": N_("hourly total"),
+    "1d": N_("daily total"),
+}
 # Codes in an outcome's reason, as the analytics service writes them.
 REASON: Final = {
     "no_exposure": N_("nothing was due in this window"),
@@ -113,6 +120,17 @@ def property_decimals(key: str) -> int:
     """Decimal places an observed property is shown with."""
     known = PROPERTIES.get(key)
     return known.decimals if known else 2
+
+
+def steps(form: str) -> Mapping[str, str]:
+    """Words for the steps of a panel: bars show totals, lines show means."""
+    return STEP_TOTAL if form == "bars" else STEP
+
+
+def service(key: str) -> str:
+    """English name of a menu-board service (a message id); the key of any other with spaces."""
+    known = catalogue.service(key)
+    return str(known["name"]) if known else key.replace("_", " ")
 
 
 def finding(description: Mapping[str, Any] | None, kind: str) -> str:

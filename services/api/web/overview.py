@@ -28,12 +28,20 @@ class Group:
 
     @property
     def reporting(self) -> int:
-        """Devices that were heard and are not silent."""
-        return sum(spot.tile.status in ("live", "unjudged") for spot in self.spots)
+        """Devices heard within three of their intervals."""
+        return self._count("live")
+
+    @property
+    def unjudged(self) -> int:
+        """Devices that were heard, but whose interval nobody knows."""
+        return self._count("unjudged")
 
     @property
     def status(self) -> Status:
         return worst([*(s.status for s in self.spots), *(f.severity for f in self.findings)])
+
+    def _count(self, status: Status) -> int:
+        return sum(spot.tile.status == status for spot in self.spots)
 
 
 @dataclass(frozen=True)

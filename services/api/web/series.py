@@ -117,7 +117,8 @@ async def _panel(
     view: View,
     limits: Mapping[str, Any],
 ) -> Panel:
-    columns = _chosen(choices, view.device)
+    form = panel.get("form") or "chart"
+    columns = _chosen(choices, view.device, most=1 if form == "bars" else MOST_SERIES)
     step = view.step_for(columns)
     by_time: dict[datetime, list[Cell | None]] = {}
     cut_short = False
@@ -132,11 +133,11 @@ async def _panel(
         )
         cut_short |= moved or found.next is not None
         for item in found.items:
-            by_time.setdefault(item.time, [None] * len(columns))[place] = _cell(item)
+            by_time.setdefault(item.time, [None] * len(columns))[place] = _cell(item, form)
     return Panel(
         property=panel["property"],
         title=panel.get("title"),
-        form=panel.get("form", "chart"),
+        form=form,
         unit=columns[0].unit,
         step=step,
         columns=columns,
@@ -167,11 +168,11 @@ def _limits(
     return dict(sorted(limits.items(), key=lambda limit: limit[1]))
 
 
-def _chosen(choices: Sequence[Latest], device: str | None) -> Sequence[Latest]:
+def _chosen(choices: Sequence[Latest], device: str | None, most: int) -> Sequence[Latest]:
     """The series of one device where one was asked for or there are too many to tell apart."""
     if device and any(row.device == device for row in choices):
-        return [row for row in choices if row.device == device][:MOST_SERIES]
-    return choices if len(choices) <= MOST_SERIES else choices[:1]
+        return [row for row in choices if row.device == device][:most]
+    return choices if len(choices) <= most else choices[:1]
 
 
 def _start(column: Latest, step: Step, view: View) -> tuple[datetime | None, bool]:
@@ -186,7 +187,10 @@ def _is_dense(row: Latest, view: View) -> bool:
     return bool(length and row.interval_s and length.total_seconds() > row.interval_s * MOST_ROWS)
 
 
-def _cell(item: Reading | Aggregate) -> Cell:
+def _cell(item: Reading | Aggregate, form: str) -> Cell:
+    """Bars show amounts, so a bucket is their total; else it is the mean with its bounds."""
     if isinstance(item, Reading):
         return Cell(item.value, item.quality)
+    if form == "bars":
+        return Cell(None if item.mean is None else item.mean * item.n_good)
     return Cell(item.mean, None, item.min, item.max)

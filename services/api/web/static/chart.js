@@ -109,7 +109,7 @@ function options(figure, heads, state, width) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     padding: [12, 24, 0, 0],
     cursor: { y: false, points: { size: 7 } },
-    scales: bars ? { y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : {},
+    scales: bars ? { x: { range: widened }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : {},
     axes: [
       { ...axis, space: 76, values: (_, splits, __, ___, step) => splits.map((t) => (step >= 86400 ? day : isMidnight(t, clock) ? day : clock).format(t * 1000)) },
       { ...axis, size: 58, values: (_, splits) => splits.map((v) => number.format(v)) },
@@ -129,6 +129,14 @@ function options(figure, heads, state, width) {
     ],
     hooks: { drawClear: [(u) => bands(u, figure, names)], draw: [(u) => rings(u, state.points), (u) => limits(u, figure)] },
   };
+}
+
+// Room for half a bar on either side.
+function widened(u, low, high) {
+  const times = u.data[0];
+  const steps = times.slice(1).map((t, i) => t - times[i]);
+  const half = Math.min(...steps, 86400) / 2;
+  return [low - half, high + half];
 }
 
 const isMidnight = (t, clock) => /^0?0.00$/.test(clock.format(t * 1000));

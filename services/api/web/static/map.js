@@ -120,7 +120,7 @@ function start() {
     container: box,
     style: style(),
     bounds: everything(),
-    fitBoundsOptions: { padding: 70, maxZoom: 13 },
+    fitBoundsOptions: { padding: { top: 70, left: 60, right: 60, bottom: 110 }, maxZoom: 15 },
     attributionControl: false,
     dragRotate: false,
     pitchWithRotate: false,

@@ -56,8 +56,11 @@ function style() {
       { id: "border", type: "line", source: "land", paint: { "line-color": colour("border"), "line-width": 1 } },
       { id: "grid", type: "line", source: "grid", paint: { "line-color": colour("grid"), "line-width": 1 } },
       { id: "site-ring", type: "circle", source: "sites", paint: { "circle-radius": ["interpolate", ["linear"], ["zoom"], 4, 17, 12, 8], "circle-color": colour("accent"), "circle-opacity": 0.14, "circle-stroke-color": colour("accent"), "circle-stroke-width": 1.5 } },
-      { id: "devices", type: "symbol", source: "devices", minzoom: 6, layout: { "icon-image": ["get", "status"], "icon-allow-overlap": true, "icon-size": 0.5 } },
-      { id: "device-names", type: "symbol", source: "devices", minzoom: 12, layout: { ...text, "text-size": 11.5, "text-anchor": "top", "text-offset": [0, 0.9], "text-optional": true }, paint: halo },
+      { id: "devices", type: "symbol", source: "devices", minzoom: 6, layout: {
+        "icon-image": ["get", "status"], "icon-size": 0.5, "icon-padding": 0, "icon-allow-overlap": true,
+        ...text, "text-field": ["step", ["zoom"], "", 12, ["get", "name"]], "text-size": 11.5, "text-optional": true,
+        "text-variable-anchor": ["top", "bottom", "left", "right"], "text-radial-offset": 0.9,
+      }, paint: halo },
       { id: "site-names", type: "symbol", source: "sites", layout: { ...text, "text-size": 15, "text-variable-anchor": ["bottom", "top", "right", "left"], "text-radial-offset": 1.4 }, paint: halo },
     ],
   };

@@ -140,8 +140,8 @@ def _watch(
             for child in children:
                 if child.process.poll() is not None:
                     raise child.failure()
-            _show(status.line())
             elapsed = time.monotonic() - started
+            _show(status.line(), round(elapsed))
             if seconds is None or elapsed < seconds:
                 continue
             # The counts mean something once the past is out; a slow machine may take longer.
@@ -153,9 +153,12 @@ def _watch(
             typer.echo(err=True)
 
 
-def _show(line: str) -> None:
+def _show(line: str, second: int) -> None:
+    """One line that renews itself on a terminal; in a log a new one every five seconds."""
     if sys.stderr.isatty():
         typer.echo(f"\r\x1b[K{line}", nl=False, err=True)
+    elif second % 5 == 0:
+        typer.echo(line, err=True)
 
 
 def _announce(where: Addresses, *, check: bool) -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import text
 
 from services.cli.app import FileArgument, SeedOption, app, stop_on_signals
+from shared.db import migrate
+from shared.db.engine import sync_engine
 from shared.errors import OperatorError
-from shared.settings import Mqtt, load
+from shared.settings import Database, Mqtt, load
 from simulators import clock, run, scenario
 from simulators.publish import Counts
 from simulators.replay import replay as replay_file
+from simulators.replay_map import Map, read_map
 
 
 @app.command()
@@ -51,7 +55,10 @@ def replay(
     file: FileArgument,
     *,
     mapping: Annotated[Path, typer.Option("--map", help="YAML: which column is what.")],
-    site: Annotated[str | None, typer.Option(help="Site key, if the map names none.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(help="Site key, if the map names none; else the one that has its devices."),
+    ] = None,
     shift: Annotated[
         str, typer.Option(help="none keeps recorded times; now moves them by whole weeks.")
     ] = "none",
@@ -66,10 +73,33 @@ def replay(
         now=clock.utc_now(),
         stop=stop_on_signals(),
         shift="now" if shift == "now" else "none",
-        site=site,
+        site=site or read_map(mapping).site or _site_of(read_map(mapping)),
         progress=_show,
     )
     typer.echo(_told(counts))
+
+
+def _site_of(mapping: Map) -> str:
+    """The one site that has every device of the map; raises OperatorError when that is no one."""
+    settings = load(Database)
+    engine = sync_engine(settings)
+    migrate.ready(engine, settings)
+    with engine.connect() as connection:
+        devices = [key for key in (mapping.devices or {}).values() if key]
+        found = connection.scalars(_SITES, {"devices": devices}).all()
+    engine.dispose()
+    if len(found) != 1:
+        raise OperatorError(
+            f"--site: {len(found)} sites have the devices of the map: name one there or by --site"
+        )
+    return str(found[0])
+
+
+_SITES = text("""
+    SELECT key FROM site
+    WHERE CAST(:devices AS text[]) <@ ARRAY(SELECT key FROM device WHERE site_id = site.id)
+      AND EXISTS (SELECT FROM source WHERE site_id = site.id AND adapter = 'lab')
+""")
 
 
 def _show(counts: Counts, done: bool) -> None:

@@ -192,3 +192,20 @@ def test_db_upgrade_brings_an_empty_database_to_this_release(new_database: objec
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM reading")) == 0
     engine.dispose()
+
+
+def test_replay_finds_the_site_that_has_the_devices(
+    database: Database, engine: Engine, broker: object, apply_site: object, tmp_path: Path
+) -> None:
+    apply_site(SITE)  # type: ignore[operator]
+    table, mapping = tmp_path / "levels.csv", tmp_path / "map.yaml"
+    table.write_text("when,gauge,level\n2026-01-01T00:00:00Z,one,35\n2026-01-01T01:00:00Z,one,\n")
+    mapping.write_text(
+        "{time: when, zone: UTC, device: gauge, devices: {one: g1}, fields: {level: level}}"
+    )
+    variables = {"LAB_DATABASE_URL": database.url, "LAB_MQTT_URL": broker.url}  # type: ignore[attr-defined]
+    done = lab("replay", str(table), "--map", str(mapping), **variables)
+    assert (done.returncode, done.stdout) == (0, "published 1, repeats 0\n"), done.stderr
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE device SET key = 'other'"))
+    refused(lab("replay", str(table), "--map", str(mapping), **variables), "--site", "0 sites")

@@ -33,6 +33,8 @@ def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI
         description=DESCRIPTION,
         lifespan=_lifespan,
         redirect_slashes=False,
+        docs_url=None,  # the framework's pages load from another host; ours is in web/pages.py
+        redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.database = database

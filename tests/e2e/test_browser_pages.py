@@ -12,7 +12,10 @@ from tests.e2e import living
 from tests.e2e.conftest import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.database]
-PATHS = ["/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/calder", "/catalogue"]
+PATHS = [
+    *("/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/calder", "/catalogue"),
+    "/docs",
+]
 SPOKEN = {
     "en": ("Flood watch", "simulated", "silent", "9 hours ago"),
     "id": ("Pantauan banjir", "simulasi", "diam", "9 jam yang lalu"),
@@ -30,6 +33,8 @@ async def ready(page: Page) -> None:
         await expect(figure).to_have_attribute("data-ready", "chart")
     if await page.locator("#map").count():
         await expect(page.locator("#map")).to_have_attribute("data-ready", "map", timeout=30_000)
+    if await page.locator("#reference").count():
+        await expect(page.locator("#reference")).to_have_attribute("data-ready", "", timeout=30_000)
     if await page.locator("#pulse").count():
         await expect(page.locator("#pulse")).to_have_attribute("data-state", "on")
 

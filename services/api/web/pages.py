@@ -53,6 +53,11 @@ async def _map(request: Request, connection: Db, site: str | None = None) -> HTM
     return page(request, "map.html", places=places, sites=every_site, chosen=chosen)
 
 
+@router.get("/docs")
+async def _docs(request: Request) -> HTMLResponse:
+    return page(request, "docs.html")
+
+
 @router.get("/sites/{key}")
 async def _site(request: Request, connection: Db, key: str) -> HTMLResponse:
     now = datetime.now(UTC)

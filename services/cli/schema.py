@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from services.cli.app import database
 from shared.db import migrate, timescale
@@ -59,8 +59,6 @@ def _with_engine(act: Any) -> Any:
     engine = sync_engine(settings)
     try:
         return act(engine)
-    except OperationalError as error:
-        raise DatabaseUnreachable(unreachable(settings, error.orig or error)) from error
     except DBAPIError as error:
         raise DatabaseUnreachable(unreachable(settings, error.orig or error)) from error
     finally:

@@ -61,11 +61,14 @@ def apply(connection: Connection) -> list[str]:
 
 
 def _loaded(connection: Connection) -> bool:
-    """Installed here and preloaded: the extension refuses to work otherwise."""
+    """Installed here and preloaded: the extension refuses to work otherwise.
+
+    Asked by a setting of the loader: shared_preload_libraries is shown to superusers only.
+    """
     return bool(
         connection.scalar(
             text("""
-                SELECT current_setting('shared_preload_libraries') LIKE '%timescaledb%'
+                SELECT current_setting('timescaledb.disable_load', true) IS NOT NULL
                    AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
             """)
         )

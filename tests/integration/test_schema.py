@@ -43,6 +43,31 @@ def test_up_down_up_on_this_server(new_database: Callable[[str], Database]) -> N
 
 
 @pytest.fixture
+def ordinary_owner(server_url: str) -> Iterator[Database]:
+    """An empty database whose owner is no superuser, as a careful operator would make it."""
+    name = "lab_test_owner"
+    with connect(Database(url=server_url), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"DROP ROLE IF EXISTS {name}")
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
+        admin.execute(f"CREATE DATABASE {name} OWNER {name}")
+    url = make_url(server_url).set(username=name, password=name, database=name)
+    yield Database(url=url.render_as_string(hide_password=False))
+    with connect(Database(url=server_url), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.execute(f"DROP ROLE {name}")
+
+
+def test_the_owner_of_the_database_need_not_be_a_superuser(ordinary_owner: Database) -> None:
+    engine = sync_engine(ordinary_owner)
+    up_down_up(engine)
+    with engine.connect() as connection:
+        plain = timescale.edition(connection) == "plain"
+    assert hypertables(engine) == (set() if plain else {"uplink", "reading"})
+    engine.dispose()
+
+
+@pytest.fixture
 def community() -> Iterator[Engine]:
     if COMMUNITY is None:
         pytest.skip("LAB_TEST_TIMESCALE_URL names no TimescaleDB community server")

@@ -20,6 +20,7 @@ from shared.db.tables import change
 from shared.settings import Database
 
 TICK_S: Final = 0.25  # what changes within a tick becomes one event: at most 4 a second
+CONNECT_S: Final = 5
 BACKOFF_S: Final = (0.5, 1.0, 2.0, 5.0)
 QUEUE: Final = 16  # events a slow client may fall behind
 REPLAY: Final = 500  # batches looked back at after an interruption
@@ -102,6 +103,8 @@ class Hub:
         self._newest: int | None = None
         self._wake = asyncio.Event()
         self._closed = False
+        # Held while at the database: a connection cut off half-made would never be closed.
+        self._talking = asyncio.Lock()
         self.listening = asyncio.Event()
 
     @asynccontextmanager
@@ -115,8 +118,10 @@ class Hub:
             yield
         finally:
             self.close()
+            async with self._talking:
+                for task in tasks:
+                    task.cancel()
             for task in tasks:
-                task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
 
@@ -146,11 +151,14 @@ class Hub:
         failures = 0
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    database.url, autocommit=True
-                ) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    await self._catch_up(engine)
+                async with self._talking:
+                    connection = await psycopg.AsyncConnection.connect(
+                        database.url, autocommit=True, connect_timeout=CONNECT_S
+                    )
+                async with connection:
+                    async with self._talking:
+                        await connection.execute(f"LISTEN {CHANNEL}")
+                        await self._catch_up(engine)
                     failures = 0
                     self.listening.set()
                     async for notify in connection.notifies():
@@ -187,7 +195,8 @@ class Hub:
             self._newest = max(self._newest or 0, *batches)
             try:
                 if self._clients:
-                    await self._tell(engine, batches, self._newest)
+                    async with self._talking:
+                        await self._tell(engine, batches, self._newest)
                 await asyncio.sleep(TICK_S)
             except SQLAlchemyError as error:
                 _log.warning("live_query_failed", error=str(error).strip())

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
+from shared.errors import OperatorError
 from shared.settings import Log
 
 MESSAGES = Counter("lab_ingest_messages_total", "Messages by outcome", ["outcome"])
@@ -48,6 +49,10 @@ def configure_logs(settings: Log) -> None:
     )
 
 
+class HealthPortTaken(OperatorError):
+    """The health page cannot be served at its port; the message names the settings."""
+
+
 class HealthServer(ThreadingHTTPServer):
     """Answers probes; `shutdown` also frees the port."""
 
@@ -57,7 +62,10 @@ class HealthServer(ThreadingHTTPServer):
 
 
 def serve_health(port: int, health: Health) -> HealthServer | None:
-    """Serve /healthz (200 when `ok` is true, else 503) and /metrics on loopback; port 0 is off."""
+    """Serve /healthz (200 when `ok` is true, else 503) and /metrics on loopback; port 0 is off.
+
+    Raises HealthPortTaken.
+    """
     if port == 0:
         return None
 
@@ -82,6 +90,12 @@ def serve_health(port: int, health: Health) -> HealthServer | None:
         def log_message(self, format: str, *args: object) -> None:
             """Probes every few seconds are no news."""
 
-    server = HealthServer(("127.0.0.1", port), Handler)
+    try:
+        server = HealthServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise HealthPortTaken(
+            f"LAB_INGEST_HEALTH_PORT, LAB_ANALYTICS_HEALTH_PORT: cannot listen on 127.0.0.1:{port}:"
+            f" {error.strerror}"
+        ) from None
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -39,7 +39,6 @@ def run(database: Database, settings: Analytics, stop: threading.Event) -> None:
             schedule.close()
             if health:
                 health.shutdown()
-                health.server_close()
     finally:
         engine.dispose()
 

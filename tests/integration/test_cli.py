@@ -86,6 +86,12 @@ def test_a_taken_port_is_named(database: Database, taken: str) -> None:
     refused(done, "LAB_API_PORT", taken)
 
 
+@pytest.mark.parametrize("service", ["ingest", "analytics"])
+def test_a_taken_health_port_is_named(database: Database, taken: str, service: str) -> None:
+    name = f"LAB_{service.upper()}_HEALTH_PORT"
+    refused(lab(service, LAB_DATABASE_URL=database.url, **{name: taken}), name, taken)
+
+
 @pytest.mark.parametrize("arguments", [["ingest"], ["analytics"], ["api"], ["db", "info"]])
 def test_an_unreachable_database_is_named_without_its_password(
     nowhere: str, arguments: list[str]

@@ -1,7 +1,7 @@
 """Settings, read from the environment (prefix LAB_) and checked before any connection is made."""
 
 from typing import Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -68,11 +68,11 @@ class Mqtt(BaseSettings):
 
     @property
     def username(self) -> str | None:
-        return urlsplit(self.url).username
+        return _plain(urlsplit(self.url).username)
 
     @property
     def password(self) -> str | None:
-        return urlsplit(self.url).password
+        return _plain(urlsplit(self.url).password)
 
 
 class Ingest(BaseSettings):
@@ -135,6 +135,11 @@ def load(section: type[Section]) -> Section:
 def variable(section: type[BaseSettings], field: str) -> str:
     """The environment variable of a field, e.g. LAB_DATABASE_URL."""
     return f"{section.model_config['env_prefix']}{field}".upper()
+
+
+def _plain(part: str | None) -> str | None:
+    """A part of a URL without its percent signs: a password may hold @ or / as %40 or %2F."""
+    return None if part is None else unquote(part)
 
 
 def _one_line(section: type[BaseSettings], error: ValidationError) -> str:

@@ -128,6 +128,19 @@ def test_the_readme_shows_the_commands(command: str) -> None:
     assert command in (ROOT / "README.md").read_text()
 
 
+def test_what_the_documents_point_to_is_there() -> None:
+    known = {*tracked()}
+    missing = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in tracked()
+        if document.suffix == ".md"
+        for target in re.findall(r"\]\(([^)#\s]+)\)", document.read_text())
+        if "://" not in target
+        and not any((document.parent / target).resolve() in (f, *f.parents) for f in known)
+    ]
+    assert not missing
+
+
 def test_no_path_of_a_machine_is_written_down() -> None:
     here = str(ROOT)
     texts = [f for f in tracked() if f.suffix in (".py", ".md", ".toml", ".yml", ".yaml", ".lock")]

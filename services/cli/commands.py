@@ -1,10 +1,13 @@
 """`lab ingest|analytics|api|ledger|doctor`: the services, and looking at them."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated
 
 import orjson
 import typer
+from sqlalchemy import Connection
 
 from services.cli.app import app, stop_on_signals
 from services.cli.doctor import examine
@@ -51,7 +54,7 @@ def ledger(
     migrate.ready(engine, settings)
     with engine.connect() as connection:
         totals = asdict(ledger_table.totals(connection))
-        cells = ledger_table.cells(connection)
+        cells = list(islice(_cells(connection), None if as_json else SHOWN_CELLS + 1))
     pending = broker_monitor.pending(monitor) if monitor else None
     totals = {"published": None, "pending": pending, **totals}
     if as_json:
@@ -67,7 +70,15 @@ def ledger(
         faults = "".join(f"  {reason} {n}" for reason, n in sorted(c.rejected.items()))
         typer.echo(f"{c.hour:%Y-%m-%d %H:%M}  {c.source}  {c.device or '?'}  {c.stored}{faults}")
     if len(cells) > SHOWN_CELLS:
-        typer.echo(f"… {len(cells) - SHOWN_CELLS} more: `lab ledger --json`")
+        typer.echo("… and more: `lab ledger --json`")
+
+
+def _cells(connection: Connection) -> Iterator[ledger_table.Cell]:
+    """Every cell of the ledger, newest hour first, read in pages."""
+    page = ledger_table.cells(connection)
+    while page:
+        yield from page
+        page = ledger_table.cells(connection, after=ledger_table.place(page[-1]))
 
 
 @app.command()

@@ -59,7 +59,8 @@ def _broker() -> Iterator[str]:
         raise OperatorError(
             f"LAB_MQTT_URL: nothing answers at {settings.host}:{settings.port}: {error}"
         ) from None
-    yield f"answers at {settings.host}:{settings.port}, MQTT {settings.protocol} is spoken"
+    told = f"LAB_MQTT_PROTOCOL is {settings.protocol}"
+    yield f"something listens at {settings.host}:{settings.port}; {told}"
 
 
 def _embedded() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Bad settings, unreachable servers, faulty files: one clear line, exit code 2, nothing done."""
 
+import json
 import os
 import socket
 import subprocess
@@ -180,6 +181,34 @@ def test_doctor_tells_what_is_wrong_and_exits_2(database: Database, nowhere: str
     assert done.returncode == 2
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
     assert "LAB_MQTT_URL" in line
+
+
+def test_the_ledger_as_json_leaves_nothing_out(
+    database: Database,
+    engine: Engine,
+    apply_site: object,
+) -> None:
+    apply_site(SITE)  # type: ignore[operator]
+    with engine.begin() as connection:
+        connection.execute(
+            text("""
+                INSERT INTO ledger (source_id, device_id, hour, kind, n)
+                SELECT source.id, device.id, timestamptz '2026-01-01Z' + hour * interval '1 hour',
+                       kind, 2
+                FROM source JOIN device ON device.source_id = source.id,
+                     generate_series(1, 1100) AS hour,
+                     unnest(ARRAY['stored', 'item:unmapped']) AS kind
+                WHERE device.key = 'g1'
+            """)
+        )
+    done = lab("ledger", "--json", LAB_DATABASE_URL=database.url)
+    told = json.loads(done.stdout)
+    assert (told["totals"]["stored"], told["totals"]["published"]) == (2200, None)
+    assert len({cell["hour"] for cell in told["items"]}) == len(told["items"]) == 1100
+    assert told["items"][0]["rejected_items"] == 2
+    shown = lab("ledger", LAB_DATABASE_URL=database.url).stdout.splitlines()
+    assert sum("g1" in line for line in shown) == 20
+    assert shown[-1].startswith("… and more")
 
 
 def test_db_info_tells_edition_and_counts(database: Database) -> None:

@@ -9,7 +9,7 @@ from shared.errors import OperatorError
 _STREAM: Final = "$MQTT_msgs"  # where NATS keeps every queued QoS 1 message
 _PATH: Final = "/jsz"
 _PARAMS: Final = {"consumers": "1"}
-_TIMEOUT_S: Final = 3.0
+_TIMEOUT_S: Final = 1.0  # it is on the same machine or next door
 
 
 class MonitorUnreachable(OperatorError):

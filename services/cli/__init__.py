@@ -1,18 +1,1 @@
-"""The command `lab`: one line per error, exit code 2 for what the operator can mend."""
-
-import sys
-
-from services.cli import commands, demo, replaying, schema, sites
-from services.cli.app import app
-from shared.errors import OperatorError
-
-__all__ = ["app", "commands", "demo", "main", "replaying", "schema", "sites"]
-
-
-def main() -> None:
-    """Run `lab`; an OperatorError becomes one line on stderr and exit code 2."""
-    try:
-        app()
-    except OperatorError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        sys.exit(2)
+"""The command `lab`, and the supervisor of its demo."""

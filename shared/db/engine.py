@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from shared.errors import OperatorError
 from shared.settings import Database
 
+STATEMENT_TIMEOUT_MS = 15_000
+
 
 class DatabaseUnreachable(OperatorError):
     """Nothing answers at LAB_DATABASE_URL, or it refuses us."""
@@ -30,13 +32,13 @@ def sync_engine(database: Database) -> Engine:
 
 
 def async_engine(database: Database) -> AsyncEngine:
-    """The API's one pool; sessions speak UTC."""
+    """The API's one pool; sessions speak UTC, and no question may take a connection for ever."""
     return create_async_engine(
         _dialect_url(database),
         pool_size=database.pool,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args=_UTC,
+        connect_args={"options": f"{_UTC['options']} -c statement_timeout={STATEMENT_TIMEOUT_MS}"},
     )
 
 

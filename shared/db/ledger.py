@@ -26,13 +26,14 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One source, device and UTC hour of first receipt. device None: no device was recognised."""
+    """One source, device and UTC hour of first receipt. None: no source covers the topic
+    any more, no device was recognised."""
 
     source_id: int
     device_id: int | None
     hour: datetime
-    site: str
-    source: str
+    site: str | None
+    source: str | None
     device: str | None
     stored: int
     rejected: Mapping[str, int]
@@ -64,8 +65,8 @@ _CELLS: Final = text(f"""
            COALESCE(jsonb_object_agg(substr(kind, strpos(kind, ':') + 1), n)
                     FILTER (WHERE kind LIKE 'item:%'), '{{}}') AS rejected_items
     FROM ledger
-    JOIN source ON source.id = ledger.source_id
-    JOIN site ON site.id = source.site_id
+    LEFT JOIN source ON source.id = ledger.source_id
+    LEFT JOIN site ON site.id = source.site_id
     LEFT JOIN device ON device.id = ledger.device_id
     WHERE (CAST(:site AS text) IS NULL OR site.key = :site)
       AND (CAST(:source AS text) IS NULL OR source.key = :source)

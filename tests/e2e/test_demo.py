@@ -20,7 +20,9 @@ from shared.db.engine import sync_engine
 from shared.embedded import postgres
 from shared.embedded.nats import free_port
 from shared.settings import Database
+from simulators import scenario
 
+NAME = "cibinong-flood-metering"
 DATA = Path(simulators.__file__).parent / "data"
 COUNTS = {
     *("published", "stored", "rejected", "pending", "repeats"),
@@ -99,6 +101,60 @@ def test_recorded_series_arrive_value_for_value_and_again_without_change(tmp_pat
     assert stored(tmp_path / "lab") == expected
 
 
+FOUND_AS = {
+    "siaga3": ("flood", "warning"),
+    "siaga2": ("flood", "alarm"),
+    "outage": ("meter_gap", "info"),
+    "exchange": ("meter_reset", "warning"),
+    "leak": ("continuous_flow", "warning"),
+}
+
+
+@pytest.mark.timeout(600)
+def test_the_simulated_pilots_find_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
+    counts = checked_demo(tmp_path / "lab", NAME)
+    assert counts["published"] == counts["stored"] > 25_000
+    assert counts["pilots"] == 2
+    anchor = datetime.fromisoformat((tmp_path / "lab" / "anchor").read_text().strip())
+    planted = [
+        (each.device, *FOUND_AS[each.what], each.start, each.end)
+        for each in scenario.known()[NAME].planted(anchor, anchor, 1)
+        if each.what in FOUND_AS and each.end < anchor - timedelta(hours=8)
+    ]
+    found = found_in(tmp_path / "lab")
+    assert len(planted) >= 5
+    for device, kind, severity, start, end in planted:
+        near = [
+            row
+            for row in found
+            if row[:3] == (device, kind, severity)
+            and row[3] < end + timedelta(hours=12)
+            and (row[4] or anchor) > start - timedelta(hours=12)
+        ]
+        assert len(near) == 1, (device, kind, start, found)
+        found.remove(near[0])
+    begun = [row for row in found if row[3] > anchor - timedelta(days=1)]  # may still be planted
+    assert found == begun
+    assert counts["findings"] == len(planted) + len(begun)
+
+
+def found_in(directory: Path) -> list[tuple[str, str, str, datetime, datetime | None]]:
+    """Device, kind, severity and span of every finding that stands."""
+    with postgres.running(directory / "postgres") as url:
+        engine = sync_engine(Database(url=url))
+        with engine.connect() as connection:
+            rows = connection.execute(
+                text("""
+                    SELECT device.key, kind, severity, started_at, ended_at FROM finding
+                    JOIN datastream ON datastream.id = datastream_id
+                    JOIN device ON device.id = device_id
+                    WHERE withdrawn_at IS NULL
+                """)
+            ).all()
+        engine.dispose()
+    return [tuple(row) for row in rows]  # type: ignore[misc]
+
+
 def descendants(pid: int) -> set[int]:
     """All processes below one, from /proc."""
     parents = {}
@@ -136,7 +192,7 @@ def test_no_end_of_the_supervisor_leaves_anything_running(
 ) -> None:
     demo = lab(
         *("demo", "--data", str(tmp_path / "lab"), "--port", str(free_port())),
-        *("--mqtt-port", str(free_port()), "--scenario", "cibinong-flood-metering"),
+        *("--mqtt-port", str(free_port()), "--scenario", NAME),
     )
     try:
         assert demo.stdout is not None

@@ -35,8 +35,10 @@ class Totals(Payload):
 class Cell(Payload):
     """Counts of one source, device and UTC hour of first receipt."""
 
-    site: str = Field(examples=["cibinong"])
-    source: str = Field(examples=["gateway"])
+    site: str | None = Field(examples=["cibinong"])
+    source: str | None = Field(
+        description="null: no source covers the topic any more", examples=["gateway"]
+    )
     device: str | None = Field(description="null: no device was recognised", examples=["gauge-1"])
     hour: datetime
     stored: int

@@ -152,10 +152,12 @@ def _limits(
     by_device: Mapping[str, Any], columns: Sequence[Latest], end: datetime
 ) -> dict[str, float]:
     """The numbers of the newest entry that was valid by `end`, e.g. siaga3 → 1.5."""
+    entries = by_device.get(columns[0].device) if isinstance(by_device, Mapping) else None
     valid = [
         entry
-        for entry in by_device.get(columns[0].device, [])
-        if str(entry.get("valid_from") or "") <= end.date().isoformat()
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, Mapping)
+        and str(entry.get("valid_from") or "") <= end.date().isoformat()
     ]
     newest: Mapping[str, Any] = max(
         valid, key=lambda entry: str(entry.get("valid_from") or ""), default={}

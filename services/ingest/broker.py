@@ -26,6 +26,7 @@ log = structlog.get_logger()
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 10_000  # must exceed a batch, or the broker waits for us and we for it
 START_PATIENCE_S: Final = 15.0
+LOOP_S: Final = 0.02  # how long an acknowledgement may wait for the network thread
 ADVICE: Final = (
     "check the ACL; on NATS mqtt.max_ack_pending times the filters (those ending in # count twice)"
     " must stay below 65536"
@@ -122,7 +123,7 @@ class Broker:
                 keepalive=30,
                 **_session(self._settings),
             )
-            self._client.loop_forever(retry_first_connection=True)
+            self._client.loop_forever(LOOP_S, retry_first_connection=True)
         except Exception:
             log.exception("network_thread_died")
 
@@ -156,6 +157,8 @@ class Broker:
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any
     ) -> None:
+        with self._lock:
+            self._generation += 1  # nothing of this connection may be acknowledged on the next
         telemetry.CONNECTED.set(0)
         log.warning("broker_disconnected", reason=str(reason))
 
@@ -206,6 +209,9 @@ def _client(settings: Mqtt) -> paho.Client:
     if settings.tls:
         client.tls_set_context(ssl.create_default_context())
     client.reconnect_delay_set(1, 30)
+    # Or paho writes in the caller's thread too, and tells it of a lost connection while it holds
+    # our lock and the network thread waits for it inside a callback: both would wait for ever.
+    client.on_socket_register_write = lambda *_: None
     return client
 
 

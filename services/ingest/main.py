@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import psycopg
 import structlog
@@ -18,6 +19,7 @@ from shared.registry import discover
 from shared.settings import Database, Ingest, Mqtt
 
 log = structlog.get_logger()
+BATCH_BYTES: Final = 32 * 2**20  # PostgreSQL takes no parameter of 1 GB
 
 
 def known_adapters() -> dict[str, Adapter]:
@@ -64,6 +66,7 @@ def _loop(store: Store, broker: Broker, settings: Ingest, stop: threading.Event)
         except psycopg.Error:
             log.exception("batch_not_committed", messages=len(messages))
             _retry(store, sources, messages, stop)
+            broker.subscribe(store.fleet.filters)  # a NOTIFY may have been missed
         if not stop.is_set():
             broker.ack(messages)
 
@@ -75,9 +78,11 @@ def _gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Messa
     except queue.Empty:
         return []
     deadline = time.monotonic() + settings.batch_ms / 1000
-    while len(messages) < settings.batch_size:
+    size = len(messages[0].payload)
+    while len(messages) < settings.batch_size and size < BATCH_BYTES:
         try:
             messages.append(inbox.get(timeout=max(0.0, deadline - time.monotonic())))
+            size += len(messages[-1].payload)
         except queue.Empty:
             break
     return messages

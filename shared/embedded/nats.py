@@ -16,12 +16,14 @@ from shared.errors import OperatorError
 
 # ack_wait: what a killed ingest held comes again after it; a slower commit does no harm, as ingest
 # drops what it still holds. max_ack_pending is per subscription, and NATS refuses subscriptions
-# whose sum exceeds 65535: 2000 is a full batch and leaves room for 32 of them.
+# whose sum exceeds 65535: 2000 is a full batch and leaves room for 32 of them. max_pending must
+# hold that many of the largest messages, or NATS drops ingest as too slow, again and again.
 _CONFIG = """
 server_name: livinglab
 listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 1MB
+max_pending: 2GB
 jetstream {{ store_dir: "{store}", sync_interval: {sync} }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "{ack_wait}", max_ack_pending: 2000 }}
 """

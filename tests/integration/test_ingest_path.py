@@ -147,6 +147,9 @@ def test_a_mac_only_frame_is_a_sign_of_life_and_no_fault(bench: Bench) -> None:
         (UP, chirpstack_up(time=(NOW + timedelta(hours=1)).isoformat()), "bad_clock"),
         (UP, chirpstack_up(object=[1, 2]), "bad_message"),
         (UP, chirpstack_up(fCnt=-1), "bad_message"),
+        (UP, chirpstack_up(rxInfo=[{"gatewayId": "a\0b"}]), "bad_message"),
+        (UP, chirpstack_up(rxInfo=[{"gatewayId": "ab", "snr": float("nan")}]), "bad_message"),
+        (UP, chirpstack_up(object={f"{i}": [1] * 300 for i in range(2)}), "bad_message"),
         (UP, chirpstack_up(deviceInfo={"devEui": "0202020202020202"}), "bad_topic"),
         (UP.replace(EUI, "0202020202020202"), chirpstack_up(), "bad_topic"),
         (
@@ -161,6 +164,11 @@ def test_a_mac_only_frame_is_a_sign_of_life_and_no_fault(bench: Bench) -> None:
         ("livinglab/cibinong/g1/up", {"time": "2026-01-01", "values": {}}, "bad_message"),
         ("livinglab/cibinong/g1/up", [{"n": "level", "v": "x"}], "bad_message"),
         ("livinglab/cibinong/g1/up", [{"bn": "g2", "n": "level", "v": 1}], "bad_message"),
+        (
+            "livinglab/cibinong/g1/up",
+            [{"n": "level", "u": "cm", "v": v} for v in (1, 2)],
+            "bad_message",
+        ),
         ("livinglab/cibinong/radio/up", {"values": {"level": 1}}, "wrong_source"),
     ],
 )

@@ -5,6 +5,7 @@ default value may be missing (documentation samples, nested gateway messages): n
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -30,9 +31,9 @@ class _Location(_Model):
 
 
 class _RxInfo(_Model):
-    gateway_id: Annotated[str, Field(max_length=64)] = ""
+    gateway_id: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
     rssi: int = 0
-    snr: float = 0.0
+    snr: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     location: _Location | None = None
 
 
@@ -69,7 +70,7 @@ def parse(message: Message) -> Uplink:
         device=ByRadio(f"eui:{up.device_info.dev_eui.lower()}"),
         key=up.deduplication_id,
         observed_at=up.time,
-        records=[Record(up.time, dict(_leaves("object", up.object or {}, 0)))],
+        records=[Record(up.time, _fields(up.object or {}))],
         f_cnt=up.f_cnt,
         f_port=up.f_port,
         radio={
@@ -97,6 +98,13 @@ def _undecoded(up: _Up) -> str | None:
     return "no decoded object: set a codec in the ChirpStack device profile"
 
 
+def _fields(decoded: dict[str, Any]) -> dict[str, object]:
+    fields = dict(islice(_leaves("object", decoded, 0), _MOST_FIELDS + 1))
+    if len(fields) > _MOST_FIELDS:
+        raise Refused("bad_message", f"object: more than {_MOST_FIELDS} values")
+    return fields
+
+
 def _leaves(path: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
     """Dotted path and value of every leaf; lists are counted from 0."""
     if depth > _DEEPEST:
@@ -108,9 +116,7 @@ def _leaves(path: str, value: object, depth: int) -> Iterator[tuple[str, object]
     else:
         yield path, value
         return
-    for count, (step, inner) in enumerate(steps):
-        if count >= _MOST_FIELDS:
-            raise Refused("bad_message", f"{path[:200]}: more than {_MOST_FIELDS} members")
+    for step, inner in steps:
         yield from _leaves(f"{path}.{step}", inner, depth + 1)
 
 

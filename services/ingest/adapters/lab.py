@@ -49,7 +49,7 @@ def parse(message: Message) -> Uplink | Feedback:
 
 def is_personal(topic: str) -> bool:
     """Whether a message may hold personal text, whatever its bytes look like."""
-    return topic.endswith("/feedback")
+    return topic.rstrip("/").lower().endswith("/feedback")
 
 
 def _up(device: ByTopic, message: Message) -> Uplink:
@@ -90,10 +90,10 @@ def _key(body: dict[str, Any], time: datetime, message: Message) -> str:
 
 
 def _time(value: object) -> datetime:
-    """RFC 3339 with an offset, or epoch milliseconds."""
+    """RFC 3339, also with its t and z in lower case, or epoch milliseconds."""
     try:
         if isinstance(value, str):
-            time = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value.upper())
             if time.tzinfo is None:
                 raise Refused("bad_message", f"time: {value!r} has no offset such as Z or +07:00")
             return time.astimezone(UTC)
@@ -114,6 +114,8 @@ def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:
     times: dict[datetime, tuple[dict[str, object], dict[str, str]]] = {}
     for item in resolved:
         fields, units = times.setdefault(item.time, ({}, {}))
+        if item.name in fields:
+            raise Refused("bad_message", f"SenML: {item.name[:60]!r} stands twice at {item.time}")
         fields[item.name] = item.value
         if item.unit:
             units[item.name] = item.unit

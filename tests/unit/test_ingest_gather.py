@@ -1,0 +1,23 @@
+"""Gathering a batch: bounded by messages and by bytes."""
+
+import queue
+from datetime import UTC, datetime
+
+from services.ingest.main import BATCH_BYTES, _gather
+from services.ingest.uplink import Message
+from shared.settings import Ingest
+
+
+def waiting(count: int, size: int) -> "queue.SimpleQueue[Message]":
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    for _ in range(count):
+        inbox.put(Message("a/b", bytes(size), datetime(2026, 1, 1, tzinfo=UTC)))
+    return inbox
+
+
+def test_a_batch_holds_no_more_messages_than_set() -> None:
+    assert len(_gather(waiting(9, 10), Ingest(batch_size=4))) == 4
+
+
+def test_a_batch_of_large_messages_ends_before_the_database_refuses_its_size() -> None:
+    assert len(_gather(waiting(9, BATCH_BYTES // 4), Ingest(batch_size=9))) == 4

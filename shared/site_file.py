@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from shared import yaml_file
 from shared.domain import topic
 from shared.domain.place import Origin, Stage
 from shared.domain.property import PROPERTIES
@@ -32,7 +40,14 @@ def _as_datetime(value: object) -> object:
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_as_datetime)]
+def _in_our_times(moment: datetime) -> datetime:
+    """A slip in the year, before a database or a clock stumbles over it."""
+    if not 1900 <= moment.year <= 2200:
+        raise ValueError(f"{moment.isoformat()} lies outside the years 1900 to 2200")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_datetime), AfterValidator(_in_our_times)]
 
 
 class _Part(BaseModel):
@@ -119,7 +134,11 @@ class Pilot(_Part):
 
 class Device(_Part):
     key: Key
-    id: str | None = Field(default=None, pattern=r"^(eui:[0-9a-f]{16}|imei:[0-9]{15}|client:.+)$")
+    id: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=r"^(eui:[0-9a-f]{16}|imei:[0-9]{15}|client:.+)$",
+    )
     pilot: str | None = None
     profile: str | None = None
     source: str
@@ -130,7 +149,7 @@ class Device(_Part):
     cancelled: Moment | None = None
     maintenance: list[tuple[Moment, Moment]] = Field(default_factory=list)
     origin: Origin
-    shift_s: int = 0
+    shift_s: int = Field(default=0, ge=-(10**10), le=10**10)
 
 
 class SiteFile(_Part):
@@ -155,16 +174,7 @@ class SiteFile(_Part):
 
 def read(path: Path) -> SiteFile:
     """Parse and check a YAML site file; raises SiteFileError with file, place and reason."""
-    try:
-        return parse(yaml.safe_load(path.read_text(encoding="utf-8")), where=str(path))
-    except OSError as error:
-        raise SiteFileError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SiteFileError(f"{path}: is not UTF-8 text") from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise SiteFileError(f"{place}: {getattr(error, 'problem', None) or error}") from None
+    return parse(yaml_file.load(path, SiteFileError), where=str(path))
 
 
 def parse(content: object, *, where: str = "site file") -> SiteFile:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import available_timezones
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shared import yaml_file
 from shared.errors import OperatorError
 
 _Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -63,15 +63,9 @@ class Map(BaseModel):
 def read_map(file: Path) -> Map:
     """Parse and check a YAML map; raises MapError."""
     try:
-        return Map.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise MapError(f"{file}: {error.strerror}") from None
+        return Map.model_validate(yaml_file.load(file, MapError))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         raise MapError(": ".join(part for part in (str(file), place, reason) if part)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}" if mark else str(file)
-        raise MapError(f"{place}: {getattr(error, 'problem', None) or error}") from None

@@ -1,13 +1,14 @@
 """Applying a site file: one transaction, idempotent, with a diff; nothing is ever removed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.db import tables
 from shared.db.change import REGISTRY_CHANNEL
+from shared.domain import topic
 from shared.domain.property import PROPERTIES
 from shared.site_file import Device, SiteFile, SiteFileError
 
@@ -21,6 +22,7 @@ def apply(connection: Connection, file: SiteFile) -> list[str]:
     ends by `cancelled`, not by deletion. The caller commits, or rolls back for a dry run.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('livinglab.site'))"))
+    _require_zone(connection, file.site.zone)
     site = {**file.site.model_dump()}
     diff, ids = _put(connection, tables.site, [site], scope={})
     scope = {"site_id": ids[file.site.key]}
@@ -32,10 +34,12 @@ def apply(connection: Connection, file: SiteFile) -> list[str]:
     ):
         lines, known[table.name] = _put(connection, table, rows, scope=scope)
         diff += lines
+    _refuse_shared_topics(connection, file)
     _refuse_taken_ids(connection, file, scope["site_id"])
     lines, devices = _put(
         connection, tables.device, [_device(file, d, known) for d in file.devices], scope=scope
     )
+    _refuse_mixed_origins(connection, scope["site_id"])
     diff += lines + _datastreams(connection, file, devices)
     if diff:
         connection.execute(text(f"NOTIFY {REGISTRY_CHANNEL}"))
@@ -92,6 +96,34 @@ def _put(
     return diff, ids
 
 
+def _require_zone(connection: Connection, zone: str) -> None:
+    """Hours are cut by the database: a zone only Python knows would refuse every reading."""
+    if not connection.scalar(_ZONE_IS_KNOWN, {"zone": zone}):
+        raise SiteFileError(f"site: zone: the database knows no time zone {zone!r}")
+
+
+def _refuse_shared_topics(connection: Connection, file: SiteFile) -> None:
+    """A topic belongs to one source: also against other sites, and sources no longer listed."""
+    ours = {source.key: source.filters for source in file.sources}
+    for site, key, filters in connection.execute(_SOURCES):
+        if site == file.site.key and key in ours:
+            continue
+        for mine, one, other in ((m, o, x) for m in ours for o in ours[m] for x in filters):
+            if topic.overlaps(one, other):
+                raise SiteFileError(
+                    f"sources: filter {one!r} ({mine}) overlaps {other!r} of source {key!r}"
+                    f" of site {site!r}, which is kept"
+                )
+
+
+def _refuse_mixed_origins(connection: Connection, site_id: int) -> None:
+    """A pilot may not change its origin under devices that the file no longer lists."""
+    for device, pilot, origin in connection.execute(_MIXED_ORIGINS, {"site_id": site_id}):
+        raise SiteFileError(
+            f"pilots: {pilot!r} has device {device!r} of origin {origin}: list that one too"
+        )
+
+
 def _refuse_taken_ids(connection: Connection, file: SiteFile, site_id: int) -> None:
     """One radio has one owner: an id registered under another key or site is refused."""
     taken = connection.execute(
@@ -130,3 +162,16 @@ def _datastreams(connection: Connection, file: SiteFile, devices: Mapping[str, i
     ).all()
     keys = {number: key for key, number in devices.items()}
     return [f"+ datastream {keys[device]} {name}" for device, name in added]
+
+
+_ZONE_IS_KNOWN: Final = text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :zone)")
+_SOURCES: Final = text("""
+    SELECT site.key, source.key, source.filters
+    FROM source JOIN site ON site.id = source.site_id ORDER BY site.key, source.key
+""")
+_MIXED_ORIGINS: Final = text("""
+    SELECT device.key, pilot.key, device.origin
+    FROM device JOIN pilot ON pilot.id = device.pilot_id
+    WHERE device.site_id = :site_id AND device.origin <> pilot.origin
+    ORDER BY device.key LIMIT 1
+""")

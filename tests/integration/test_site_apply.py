@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
+from shared import site_file
 from shared.db import sites, tables
 from shared.site_file import SiteFileError, parse
 
@@ -101,9 +102,35 @@ def test_an_id_of_another_site_is_refused(apply_site: Apply) -> None:
         apply_site(theirs)
 
 
+def test_a_topic_of_another_source_is_refused(apply_site: Apply) -> None:
+    apply_site(SITE)
+    renamed = changed("sources.0.key", "other")
+    renamed["devices"] = []
+    with pytest.raises(SiteFileError, match="overlaps 'livinglab/cibinong/#' of source 'plain'"):
+        apply_site(renamed)
+
+
+def test_a_pilot_keeps_its_origin_under_devices_the_file_no_longer_lists(apply_site: Apply) -> None:
+    apply_site(SITE)
+    measured = changed("pilots.0.origin", "measured")
+    measured["devices"] = []
+    with pytest.raises(SiteFileError, match="has device 'g1' of origin simulated"):
+        apply_site(measured)
+
+
+def test_a_zone_the_database_does_not_know_is_refused(
+    apply_site: Apply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_file, "available_timezones", lambda: {"localtime"})
+    with pytest.raises(SiteFileError, match="the database knows no time zone 'localtime'"):
+        apply_site(changed("site.zone", "localtime"))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
+        ("devices.0.planned", "0001-01-01", "years 1900 to 2200"),
+        ("devices.0.shift_s", 10**30, "devices.0.shift_s"),
         ("site.zone", "Asia/Bandung", "no IANA time zone"),
         ("site.lat", 200, "site.lat"),
         ("site.colour", "red", "site.colour"),

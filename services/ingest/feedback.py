@@ -15,7 +15,7 @@ def insert(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> set[UUID]:
     """Write every personal message, refused ones too; returns the ids that are new."""
     new: set[UUID] = set()
     for prepared in batch:
-        if not prepared.personal or prepared.id in new:
+        if not prepared.kept_apart or prepared.id in new:
             continue
         refused = prepared.refused.reason if prepared.refused else None
         message = prepared.message

@@ -40,6 +40,16 @@ class Prepared:
     items: list[Item] = field(default_factory=list)
 
     @property
+    def kept_apart(self) -> bool:
+        """Whether its bytes go to feedback_raw, which belongs to a site, and nowhere else."""
+        return self.personal and self.source is not NO_SOURCE
+
+    @property
+    def reject_id(self) -> UUID:
+        """The id these bytes have, or once had, among the rejects."""
+        return _reject_id(self.message)
+
+    @property
     def missing(self) -> set[str]:
         """Properties a device without a profile sends that have no datastream yet."""
         if self.device is None or self.device.has_profile:
@@ -51,9 +61,9 @@ def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> 
     """All that can be decided without the database. Never raises: poison must not block."""
     source = fleet.source_of(message.topic) or NO_SOURCE
     prepared = Prepared(message, _reject_id(message), source)
+    prepared.personal = any(each.is_personal(message.topic) for each in adapters.values())
     try:
         adapter = _adapter(source, adapters)
-        prepared.personal = adapter.is_personal(message.topic)
         understood = adapter.parse(message)
         if isinstance(understood, Feedback):
             _accept_feedback(prepared, understood)

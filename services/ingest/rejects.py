@@ -10,6 +10,9 @@ import psycopg
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import identity
 
+# (source, device, UTC hour, kind) → how many, as the ledger counts.
+Counts = dict[tuple[int, int | None, datetime, str], int]
+
 
 class Conflict(NamedTuple):
     """A second value for a datastream and time: both are kept, the first stays."""
@@ -38,7 +41,7 @@ def insert(
 
     Personal messages are no rows here: they stay in feedback_raw.
     """
-    messages = [_message(p) for p in batch if p.refused and not p.personal]
+    messages = [_message(p) for p in batch if p.refused and not p.kept_apart]
     items = [row for p in batch if p.uplink for row in _items(p)]
     items += [_conflict(conflict) for conflict in conflicts]
     unique = {row.id: row for row in reversed([*messages, *items])}
@@ -52,6 +55,22 @@ def insert(
         {row.id for row in messages if row.id in new},
         [(row.prepared, row.reason) for row in rows if row.scope == "item" and row.id in new],
     )
+
+
+def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
+    """Take out rejects whose very bytes have now been stored, and return what they counted as.
+
+    A device registered late, a clock that has caught up: the key is stored, no longer rejected.
+    """
+    if not stored:
+        return {}
+    ids = [prepared.reject_id for prepared in stored]
+    cursor.execute(_REDEEM, {"ids": ids})
+    counts: Counts = {}
+    for source_id, device_id, hour, reason in cursor:
+        cell = (source_id, device_id, hour, f"rejected:{reason}")
+        counts[cell] = counts.get(cell, 0) + 1
+    return counts
 
 
 def _message(prepared: Prepared) -> Row:
@@ -100,7 +119,8 @@ def _columns(row: Row) -> tuple[object, ...]:
         row.reason,
         _storable(row.detail)[:1000],
         _storable(message.topic),
-        message.payload if whole else None,  # an item's payload is in `uplink`
+        # An item's payload is in `uplink`; a citizen's without a site is kept nowhere.
+        message.payload if whole and not row.prepared.personal else None,
         None if whole else row.prepared.id,
     )
 
@@ -117,4 +137,8 @@ _INSERT: Final = """
                          %s::text[], %s::text[], %s::text[], %s::bytea[], %s::uuid[])
     ON CONFLICT DO NOTHING
     RETURNING reject_id
+"""
+_REDEEM: Final = """
+    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s) AND scope = 'message'
+    RETURNING source_id, device_id, date_trunc('hour', received_at, 'UTC'), reason
 """

@@ -43,7 +43,9 @@ def write(connection: psycopg.Connection, batch: Sequence[Prepared]) -> Written:
         new_rejects, new_items = rejects.insert(cursor, batch, conflicts)
         _note_gateways(cursor, batch)
         outcomes = _outcomes(batch, new_uplinks, new_feedback | new_rejects)
+        stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
         counts = _ledger_counts(batch, outcomes, new_items)
+        counts.update((cell, -n) for cell, n in rejects.redeem(cursor, stored).items())
         _count(cursor, counts)
         if cells:
             ids, hours = zip(*cells, strict=True)
@@ -130,13 +132,10 @@ def _outcomes(
     return outcomes
 
 
-Counts = dict[tuple[int, int | None, datetime, str], int]
-
-
 def _ledger_counts(
     batch: Sequence[Prepared], outcomes: Sequence[str], new_items: Sequence[tuple[Prepared, str]]
-) -> Counts:
-    counts: Counts = {}
+) -> rejects.Counts:
+    counts: rejects.Counts = {}
 
     def add(prepared: Prepared, kind: str) -> None:
         hour = prepared.message.received_at.replace(minute=0, second=0, microsecond=0)
@@ -153,7 +152,7 @@ def _ledger_counts(
     return counts
 
 
-def _count(cursor: psycopg.Cursor, counts: Counts) -> None:
+def _count(cursor: psycopg.Cursor, counts: rejects.Counts) -> None:
     cells = sorted(counts, key=lambda cell: (cell[0], cell[1] or 0, cell[2], cell[3]))
     columns = [[cell[i] for cell in cells] for i in range(4)]
     cursor.execute(_COUNT, [*columns, [counts[cell] for cell in cells]])

@@ -68,7 +68,8 @@ _CELLS: Final = text(f"""
     LEFT JOIN source ON source.id = ledger.source_id
     LEFT JOIN site ON site.id = source.site_id
     LEFT JOIN device ON device.id = ledger.device_id
-    WHERE (CAST(:site AS text) IS NULL OR site.key = :site)
+    WHERE n > 0
+      AND (CAST(:site AS text) IS NULL OR site.key = :site)
       AND (CAST(:source AS text) IS NULL OR source.key = :source)
       AND (CAST(:device AS text) IS NULL OR device.key = :device)
       AND hour >= COALESCE(:start, '-infinity') AND hour < COALESCE(:end, 'infinity')

@@ -129,3 +129,29 @@ def test_twice_shuffled_and_killed_in_the_middle_equals_a_clean_run(
         worker.terminate()
         worker.wait(20)
         bench.close()
+
+
+def test_a_key_refused_before_its_device_was_known_is_counted_once(
+    database: Database, engine: Engine, broker: nats.Broker, apply_site: Callable[..., Any]
+) -> None:
+    apply_site(site())
+    late = site()
+    late["devices"].append({"key": "late", "source": "plain", "origin": "simulated"})
+    body = {"time": NOW.isoformat(), "values": {"air_temperature": 20}}
+    worker, bench = ingest(database, broker, nats.free_port()), Bench(broker, engine)
+    try:
+        bench.publish("livinglab/cibinong/late/up", body)
+        assert bench.settle(1) == {"rejected:unknown_device": 1}
+        apply_site(late)
+        bench.publish("livinglab/cibinong/late/up", body)
+        deadline = time.monotonic() + 20
+        while not bench.rows("SELECT FROM uplink"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        counted = {kind: n for kind, n in bench.counted().items() if n}
+        assert counted == {"stored": 1}
+        assert bench.rows("SELECT FROM rejected") == []
+    finally:
+        worker.terminate()
+        worker.wait(20)
+        bench.close()

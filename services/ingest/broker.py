@@ -25,6 +25,7 @@ from shared.settings import Mqtt
 log = structlog.get_logger()
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 RECEIVE_MAXIMUM: Final = 10_000  # must exceed a batch, or the broker waits for us and we for it
+UNPROMISED_MOST: Final = 50_000  # QoS 0 has no window: while the database is away, drop and count
 START_PATIENCE_S: Final = 15.0
 LOOP_S: Final = 0.02  # how long an acknowledgement may wait for the network thread
 ADVICE: Final = (
@@ -176,6 +177,9 @@ class Broker:
         """Only enqueues: an exception here would end the thread with is_connected() still true."""
         received_at = datetime.now(UTC)
         mid = message.mid if message.qos else 0
+        if not mid and self.inbox.qsize() >= UNPROMISED_MOST:
+            telemetry.MESSAGES.labels("qos0_dropped").inc()
+            return
         with self._lock:
             if mid in self._in_flight:  # redelivered while we still hold it
                 telemetry.MESSAGES.labels("redelivered_in_flight").inc()

@@ -29,7 +29,12 @@ def data_directory(named: Path | None) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         return
     directory = _ours(named.absolute())
-    lock = os.open(directory / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lock = os.open(directory / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
+        for part in ("logs", "nats", "postgres"):
+            (directory / part).mkdir(exist_ok=True)
+    except OSError as error:
+        raise DirectoryError(f"{error.filename}: {error.strerror}: name another --data") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,9 +64,13 @@ def _ours(directory: Path) -> Path:
 def require_seed(directory: Path, seed: int) -> None:
     """Another seed on kept data would contradict every value there; raises DirectoryError."""
     kept = directory / "seed"
-    if kept.exists() and kept.read_text().strip() != str(seed):
-        raise DirectoryError(
-            f"{directory} was begun with --seed {kept.read_text().strip()}:"
-            " use that seed, or name another --data"
-        )
-    kept.write_text(f"{seed}\n")
+    try:
+        begun = kept.read_text(errors="replace").strip() if kept.exists() else ""
+        if begun in ("", str(seed)):  # empty: the first start was killed before it wrote
+            kept.write_text(f"{seed}\n")
+            return
+    except OSError as error:
+        raise DirectoryError(f"{kept}: {error.strerror}: name another --data") from None
+    raise DirectoryError(
+        f"{directory} was begun with --seed {begun[:40]!r}: use that seed, or name another --data"
+    )

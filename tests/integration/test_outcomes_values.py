@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine
 
+from services.analytics.outcomes import exposure
 from services.analytics.outcomes import job as outcomes
 from services.analytics.runner import Slice
 from tests.integration import analytics_site as world
@@ -187,3 +189,20 @@ def test_a_long_history_is_worked_off_in_slices(apply_site: Apply, engine: Engin
     found = values(engine, "P1-02", 30)
     assert [row["to"] for row in found] == [MIDNIGHT + 24 * HOUR * (i + 1) for i in range(80)]
     assert {row["denominator"] for row in found[29:]} == {2 * 720}
+
+
+def test_a_device_that_joins_during_a_slice_waits_for_the_next(
+    apply_site: Apply, engine: Engine
+) -> None:
+    apply_site(begun(("m1", "meter"), ("m2", "meter")))
+    hourly_meter(engine, "m1", 0, 24)
+    world.settle(engine)
+    with engine.connect() as connection:
+        pilot = world.rows(engine, "SELECT pilot_id FROM device WHERE key = 'm1'")[0]["pilot_id"]
+        members = exposure.devices(connection, pilot)
+        apply_site(begun(("m1", "meter"), ("m2", "meter"), ("m3", "meter")))
+        hourly_meter(engine, "m3", 0, 24)
+        world.settle(engine)
+        day = MIDNIGHT.astimezone(ZoneInfo("Asia/Jakarta")).date()
+        seen = exposure.load(connection, members, day, day + timedelta(days=1), "Asia/Jakarta")
+    assert seen.received.tolist() == [[24], [0]]

@@ -25,13 +25,13 @@ _DEVICES: Final = text("""
     ORDER BY device.id
 """)
 # A message with several fields gives a reading to each datastream: the fullest one counts it once.
+# By id, not by pilot: a device may have joined the pilot since its members were read.
 _HEARD: Final = text("""
     SELECT datastream.device_id, CAST(extract(epoch FROM hour) AS float8) AS hour,
            max(n) AS n, max(n_good) AS n_good
     FROM reading_hourly
     JOIN datastream ON datastream.id = reading_hourly.datastream_id
-    JOIN device ON device.id = datastream.device_id
-    WHERE device.pilot_id = :pilot_id AND datastream.derived_by IS NULL
+    WHERE datastream.device_id = ANY(CAST(:devices AS int[])) AND datastream.derived_by IS NULL
       AND hour >= :start AND hour < :stop
     GROUP BY datastream.device_id, hour
 """)
@@ -111,18 +111,17 @@ def devices(connection: Connection, pilot_id: int) -> tuple[Device, ...]:
 
 def load(
     connection: Connection,
-    pilot_id: int,
     members: Sequence[Device],
     first: date,
     past: date,
     zone: str,
 ) -> Exposure:
-    """The exposure of the days first … past - 1 from reading_hourly."""
+    """The exposure of these devices on the days first … past - 1 from reading_hourly."""
     edges = local_time.hours(first, past, zone)
     count, good = (np.zeros((len(members), len(edges) - 1)) for _ in range(2))
     place = {device.id: i for i, device in enumerate(members)}
     scope = {
-        "pilot_id": pilot_id,
+        "devices": list(place),
         "start": local_time.at(edges[0]),
         "stop": local_time.at(edges[-1]),
     }

@@ -84,7 +84,7 @@ def compute(
 ) -> int:
     """Compute every window of one pilot that ends first … last; returns the values written."""
     start = first - timedelta(days=_longest())
-    seen = exposure.load(connection, pilot.id, members, start, last, pilot.zone)
+    seen = exposure.load(connection, members, start, last, pilot.zone)
     computed: list[values.Value] = []
     for end in range(_longest(), len(seen.midnights)):
         for metric in metrics().values():

@@ -3,13 +3,13 @@
 import threading
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.analytics import listen, pilot, pilot_job, rollup
 from services.analytics.outcomes.job import JOB as OUTCOMES
+from services.analytics.outcomes.metric import Metric, metrics, unchanged
 from services.analytics.outcomes.metric import described as metric_described
-from services.analytics.outcomes.metric import metrics
 from services.analytics.runner import Job
 from services.analytics.schedule import Schedule
 from shared.db import migrate
@@ -50,7 +50,10 @@ def jobs() -> list[Job]:
 
 
 def describe(engine: Engine) -> None:
-    """Tell the API what this release can analyse and measure."""
+    """Tell the API what this release can analyse and measure.
+
+    Raises DefinitionChanged when a metric would give values published earlier another meaning.
+    """
     with engine.begin() as connection:
         for kind in pilot.kinds().values():
             said = {"description": pilot.described(kind)}
@@ -60,9 +63,15 @@ def describe(engine: Engine) -> None:
                 .on_conflict_do_update(index_elements=["kind"], set_=said)
             )
         for metric in metrics().values():
-            said = {"description": metric_described(metric)}
-            connection.execute(
-                insert(metric_definition)
-                .values(metric=metric.key, def_version=metric.def_version, **said)
-                .on_conflict_do_update(index_elements=["metric", "def_version"], set_=said)
-            )
+            _define(connection, metric)
+
+
+def _define(connection: Connection, metric: Metric) -> None:
+    """Store a definition once; afterwards only its wording may change."""
+    key = {"metric": metric.key, "def_version": metric.def_version}
+    said = {"description": metric_described(metric)}
+    connection.execute(insert(metric_definition).values(**key, **said).on_conflict_do_nothing())
+    stored = connection.scalar(select(metric_definition.c.description).filter_by(**key))
+    unchanged(metric, stored or {})
+    if stored != said["description"]:
+        connection.execute(metric_definition.update().filter_by(**key).values(**said))

@@ -1,5 +1,6 @@
 """The service: starts, is woken by commits, survives failures, stops."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from services.analytics import main
+from services.analytics.outcomes.metric import Metric, metrics
 from services.analytics.runner import Job, Progress, Slice, run_slice
 from shared.db import change, migrate
 from shared.db.engine import sync_engine
 from shared.embedded import postgres
 from shared.embedded.nats import free_port
+from shared.errors import OperatorError
 from shared.settings import Analytics, Database
 from tests.integration import analytics_site as world
 
@@ -83,6 +86,39 @@ def test_it_describes_what_it_can_do(database: Database, engine: Engine) -> None
         ("P1-01", "device_activation"),
         ("P1-02", "data_completeness"),
     ]
+
+
+def other_metrics(**changed: object) -> Callable[[], dict[str, Metric]]:
+    """What another release would measure."""
+    metric = metrics()["data_completeness"]
+    return lambda: {metric.name: dataclasses.replace(metric, **changed)}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changed", [{"gate": 0.5}, {"n_min": 1}, {"formula": "as you like it"}])
+def test_a_definition_keeps_its_meaning(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
+) -> None:
+    main.describe(engine)
+    before = world.rows(engine, "SELECT * FROM metric_definition ORDER BY metric")
+    monkeypatch.setattr(main, "metrics", other_metrics(**changed))
+    with pytest.raises(OperatorError, match=f"P1-02: {next(iter(changed))} .* raise its def_ver"):
+        main.describe(engine)
+    assert world.rows(engine, "SELECT * FROM metric_definition ORDER BY metric") == before
+    monkeypatch.setattr(main, "metrics", other_metrics(**changed, def_version=2))
+    main.describe(engine)
+    assert world.rows(engine, "SELECT count(*) AS n FROM metric_definition") == [{"n": 3}]
+
+
+def test_the_wording_of_a_definition_may_change(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main.describe(engine)
+    monkeypatch.setattr(main, "metrics", other_metrics(label="Completeness of data"))
+    main.describe(engine)
+    (stored,) = world.rows(
+        engine, "SELECT description FROM metric_definition WHERE metric = 'P1-02'"
+    )
+    assert stored["description"]["label"] == "Completeness of data"
 
 
 def test_health_and_metrics_are_served(database: Database, engine: Engine) -> None:

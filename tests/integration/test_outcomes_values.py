@@ -1,15 +1,19 @@
 """Outcome values: windows close, are versioned, and are re-opened by late data."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
 from services.analytics.outcomes import exposure
 from services.analytics.outcomes import job as outcomes
+from services.analytics.outcomes import values as outcome_values
+from services.analytics.outcomes.metric import metrics
 from services.analytics.runner import Slice
 from tests.integration import analytics_site as world
 
@@ -122,6 +126,40 @@ def test_a_changed_registry_computes_again(apply_site: Apply, engine: Engine) ->
     world.settle(engine)
     assert [row["denominator"] for row in values(engine, "P1-02", 7)] == [48, 36]
     assert [row["denominator"] for row in values(engine, "P1-01", 30)] == [2, 1]
+
+
+def test_a_raised_def_version_computes_every_window_anew_beside_the_old(
+    apply_site: Apply, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_site(begun(("m1", "meter"), ("m2", "meter")))
+    hourly_meter(engine, "m1", 0, 49)
+    world.settle(engine)
+    raised = dataclasses.replace(metrics()["data_completeness"], def_version=2, gate=0.25)
+    monkeypatch.setattr(outcomes, "metrics", lambda: {raised.name: raised})
+    world.settle(engine)
+    found = world.rows(
+        engine,
+        """
+        SELECT def_version, version, state FROM metric_value
+        WHERE metric = 'P1-02' AND "to" - "from" = interval '7 days' ORDER BY 1, 2, "to"
+        """,
+    )
+    assert [tuple(row.values()) for row in found] == [
+        (1, 1, "fail"),
+        (1, 1, "fail"),
+        (2, 1, "provisional"),
+        (2, 1, "provisional"),
+    ]
+
+
+@pytest.mark.parametrize("changed", [{"gate": 0.5}, {"n_min": 1}, {"def_version": 2}])
+def test_the_digest_covers_the_definition(changed: dict[str, Any]) -> None:
+    edges, one = np.array([0.0, 3600.0]), np.ones((1, 1))
+    device = exposure.Device(1, None, 0.0, None, (), 3600)
+    window = exposure.tally([device], edges, edges, one, one)
+    metric = metrics()["data_completeness"]
+    other = dataclasses.replace(metric, **changed)
+    assert outcome_values.value(metric, window).digest != outcome_values.value(other, window).digest
 
 
 def test_a_message_of_several_fields_counts_once(apply_site: Apply, engine: Engine) -> None:

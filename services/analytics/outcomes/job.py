@@ -132,7 +132,9 @@ def _touched(connection: Connection, cells: set[follow.Cell]) -> Spans:
 
 
 def _registry(members: tuple[Device, ...]) -> str:
-    said = json.dumps([device._asdict() for device in members], sort_keys=True)
+    """Changes when every window has to be computed again."""
+    definitions = [[metric.key, metric.def_version] for metric in metrics().values()]
+    said = json.dumps([definitions, [each._asdict() for each in members]], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 

@@ -6,10 +6,16 @@ from typing import Any, Literal
 
 from services.analytics import outcomes
 from services.analytics.outcomes.exposure import Exposure
+from shared.errors import OperatorError
 from shared.registry import discover
 
 State = Literal["pass", "provisional", "fail", "insufficient"]
+WORDING = ("name", "label")  # all else of a definition is what its values mean
 NO_EXPOSURE = "no_exposure"
+
+
+class DefinitionChanged(OperatorError):
+    """A stored definition, under which values were published, is described otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,21 @@ def described(metric: Metric) -> dict[str, Any]:
         "formula": metric.formula,
         "source": metric.source,
     }
+
+
+def unchanged(metric: Metric, stored: dict[str, Any]) -> None:
+    """Raise DefinitionChanged when `stored` under the same def_version says something else."""
+    now = described(metric)
+    changed = sorted(
+        key
+        for key in now.keys() | stored.keys()
+        if key not in WORDING and now.get(key) != stored.get(key)
+    )
+    if changed:
+        raise DefinitionChanged(
+            f"metric {metric.key}: {', '.join(changed)} not as stored for def_version"
+            f" {metric.def_version}, under which values may be published: raise its def_version"
+        )
 
 
 def judge(metric: Metric, measured: Measured) -> tuple[State, str | None]:

@@ -37,7 +37,8 @@ class Value:
 def value(metric: Metric, window: Exposure) -> Value:
     """Compute a metric over a window; the interval's seed comes from the input itself."""
     start, end = (local_time.at(edge) for edge in (window.midnights[0], window.midnights[-1]))
-    said = [metric.key, metric.def_version, start.isoformat(), end.isoformat()]
+    definition = [metric.key, metric.def_version, metric.gate, metric.n_min]
+    said = [*definition, start.isoformat(), end.isoformat()]
     inputs = json.dumps([*said, metric.inputs(window)])
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     return Value(metric, start, end, metric.compute(window, int(digest[:16], 16)), digest)

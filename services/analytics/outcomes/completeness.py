@@ -62,7 +62,12 @@ METRIC: Final = Metric(
         " min(readings, expected) / sum of expected; expected = seconds from commissioning to"
         " cancellation without logged maintenance / nominal interval; readings of any quality, of"
         " the fullest datastream of the device; coverage: devices counted / devices in service,"
-        " those without a nominal interval of at most a day are left out"
+        " those without a nominal interval of at most a day are left out. As in the catalogue,"
+        " readings are capped at what is expected per device and hour: a surplus in one hour does"
+        " not make up for another, so a device whose interval does not divide the hour, or whose"
+        " readings fall on either side of full hours, scores below 1 even when on time."
+        " Maintenance is excluded as registered: the platform does not record when it was written"
+        " down, so it may have been entered after the window closed"
     ),
     source="gate >= 0.95 and n_min are our proposal; interval: devices resampled, 95 %",
     compute=compute,

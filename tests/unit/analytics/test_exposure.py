@@ -58,6 +58,20 @@ def test_an_hour_counts_no_more_than_expected() -> None:
     assert exposure(device(), count=count).received.tolist() == [[92, 96]]
 
 
+def test_the_cap_costs_devices_on_time_and_the_definition_says_so() -> None:
+    times = np.arange(EDGES[0] + 1, EDGES[-1], 1500)  # on time every 25 min: 2 or 3 an hour
+    uneven, _ = np.histogram(times, EDGES)
+    seen = exposure(device(interval_s=1500), count=uneven)
+    assert seen.received.sum() / seen.expected.sum() < 0.95
+    straddling = np.tile([0.0, 2.0], 24)  # hourly, around the full hour
+    seen = exposure(device(interval_s=3600), count=straddling)
+    assert seen.received.sum() / seen.expected.sum() == 0.5
+    said = completeness.METRIC.formula
+    assert "capped" in said
+    assert "scores below 1 even when on time" in said
+    assert "Maintenance is excluded as registered" in said
+
+
 def test_service_begins_and_ends_within_an_hour() -> None:
     seen = exposure(device(commissioned="2026-03-01T22:30", cancelled="2026-03-02T01:15"))
     assert seen.active.tolist() == [[5400, 4500]]

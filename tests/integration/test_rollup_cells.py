@@ -105,6 +105,10 @@ def test_a_running_transaction_delays_but_loses_nothing(apply_site: Apply, engin
     """The slow batch commits after a later one was followed: its hour must still appear."""
     apply_site(world.site(("g1", "gauge")))
     gauge = world.datastream(engine, "g1", "water_level")
+    # A hypertable makes one chunk at a time: the slow transaction must not be making this one.
+    world.write(engine, gauge, [(START - timedelta(hours=1), 0.5, 1)])
+    follow(engine)
+    before = cells(engine)
     slow = engine.connect()
     slow.execute(
         text("INSERT INTO change (datastream_ids, hours) VALUES (:ids, :hours)"),
@@ -115,11 +119,12 @@ def test_a_running_transaction_delays_but_loses_nothing(apply_site: Apply, engin
     )
     world.write(engine, gauge, [(START + timedelta(hours=5), 2.0, 1)])
     follow(engine)
-    assert cells(engine) == []
+    assert cells(engine) == before
     slow.commit()
     slow.close()
     follow(engine)
-    assert [cell[1] for cell in cells(engine)] == [START, START + timedelta(hours=5)]
+    late = [cell[1] for cell in cells(engine) if cell not in before]
+    assert late == [START, START + timedelta(hours=5)]
 
 
 def test_following_again_writes_nothing(apply_site: Apply, engine: Engine) -> None:

@@ -4,22 +4,24 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection, text
 
-from services.analytics import follow
+from services.analytics import follow, series
 from services.analytics.pilot import Datastream, Pilot, PilotKind
 from services.analytics.runner import Job, Progress, Slice, lost
 from shared.errors import OperatorError
 
 SLICE_S: Final = 1.0  # a longer transaction would hold every follower back
-AT_ONCE: Final = 25
+AT_ONCE: Final = 25  # datastreams analysed together
+LONG: Final = 4_000  # readings from which a datastream is analysed alone
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+Hours = dict[int, datetime]
 Members = dict[Pilot, list[Datastream]]
 log = structlog.get_logger()
 
@@ -50,53 +52,53 @@ def work(connection: Connection, progress: Progress, kind: PilotKind) -> Slice:
     """
     taken = follow.take(connection, follow.position(progress))
     members = _members(connection, kind)
-    seen = {str(pilot.id): _digest(pilot, own) for pilot, own in members.items()}
-    owed = _owed(progress, members, seen, follow.earliest(taken.cells))
+    owed = _owed(progress, members, follow.earliest(taken.cells))
     errors, waiting = _analyse(connection, kind, members, owed)
     stored = {
         **taken.position._asdict(),
-        "pilots": seen,
+        "pilots": {str(pilot.id): _digest(pilot) for pilot in members},
+        "datastreams": {str(pilot.id): [each.id for each in own] for pilot, own in members.items()},
         "owed": {str(number): hour.isoformat() for number, hour in owed.items()},
     }
     return Slice(stored, taken.more or waiting, "; ".join(errors) or None)
 
 
-def _owed(
-    progress: Progress,
-    members: Members,
-    seen: Mapping[str, str],
-    touched: Mapping[int, datetime],
-) -> dict[int, datetime]:
+def _owed(progress: Progress, members: Members, touched: Hours) -> Hours:
     """The first hour to look at again, per datastream of these pilots."""
     before = {
         int(number): datetime.fromisoformat(hour)
         for number, hour in progress.get("owed", {}).items()
     }
-    known = progress.get("pilots", {})
-    owed: dict[int, datetime] = {}
+    owed: Hours = {}
     for pilot, own in members.items():
-        anew = known.get(str(pilot.id)) != seen[str(pilot.id)]
+        known = _known(progress, pilot)
         for datastream in own:
             hours = [each[datastream.id] for each in (before, touched) if datastream.id in each]
-            if anew:  # new params, zone or devices: everything may be judged differently
+            if datastream.id not in known:
                 hours.append(BEGINNING)
             if hours:
                 owed[datastream.id] = min(hours)
     return owed
 
 
+def _known(progress: Progress, pilot: Pilot) -> set[int]:
+    """The datastreams judged before as they would be now: none after new params or zone."""
+    if progress.get("pilots", {}).get(str(pilot.id)) != _digest(pilot):
+        return set()
+    return set(progress.get("datastreams", {}).get(str(pilot.id), []))
+
+
 def _analyse(
-    connection: Connection, kind: PilotKind, members: Members, owed: dict[int, datetime]
+    connection: Connection, kind: PilotKind, members: Members, owed: Hours
 ) -> tuple[list[str], bool]:
     """Work `owed` off, removing what is done; returns what failed and whether time ran out."""
     until = time.monotonic() + SLICE_S
     errors: list[str] = []
+    progressed = False  # at least one part a slice, however slow the database is
     for pilot, own in members.items():
-        due = [datastream for datastream in own if datastream.id in owed]
-        while due:
-            if time.monotonic() > until:
+        for part in _parts(connection, [each for each in own if each.id in owed], owed):
+            if progressed and time.monotonic() > until:
                 return errors, True
-            part, due = due[:AT_ONCE], due[AT_ONCE:]
             try:
                 with connection.begin_nested():
                     kind.analyse(connection, pilot, {each: owed[each.id] for each in part})
@@ -107,9 +109,23 @@ def _analyse(
                     log.exception("analysis failed", kind=kind.name, pilot=pilot.key)
                 errors.append(f"{pilot.key}: {type(error).__name__}: {error}")
                 break
+            progressed = True
             for each in part:
                 del owed[each.id]
     return errors, False
+
+
+def _parts(
+    connection: Connection, due: Sequence[Datastream], owed: Hours
+) -> Iterator[list[Datastream]]:
+    """What is due in parts that each take a second or so: long histories come alone."""
+    for first in range(0, len(due), AT_ONCE):
+        some = due[first : first + AT_ONCE]
+        rows = series.counts(connection, {each.id: owed[each.id] for each in some}, LONG)
+        short = [each for each in some if rows[each.id] < LONG]
+        if short:
+            yield short
+        yield from ([each] for each in some if rows[each.id] >= LONG)
 
 
 def _members(connection: Connection, kind: PilotKind) -> Members:
@@ -122,7 +138,7 @@ def _members(connection: Connection, kind: PilotKind) -> Members:
     return members
 
 
-def _digest(pilot: Pilot, own: list[Datastream]) -> str:
+def _digest(pilot: Pilot) -> str:
     """Changes when the same readings would be judged differently."""
-    said = [pilot.zone, dict(pilot.params), [(each.id, each.device) for each in own]]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    said = json.dumps([pilot.zone, dict(pilot.params)], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

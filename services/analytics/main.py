@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.analytics import listen, pilot, pilot_job, rollup
+from services.analytics import listen, pilot, pilot_job, retention, rollup
 from services.analytics.outcomes.job import JOB as OUTCOMES
 from services.analytics.outcomes.metric import Metric, metrics, unchanged
 from services.analytics.outcomes.metric import described as metric_described
@@ -46,7 +46,8 @@ def run(database: Database, settings: Analytics, stop: threading.Event) -> None:
 def jobs() -> list[Job]:
     """Every job of this release."""
     kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
-    return [rollup.JOB, *kinds, OUTCOMES]
+    followers = [rollup.JOB, *kinds, OUTCOMES]
+    return [*followers, retention.job([job.name for job in followers])]
 
 
 def describe(engine: Engine) -> None:

@@ -116,13 +116,15 @@ def _pending(where: Addresses) -> int | None:
         return None  # shown as unknown; the balance then waits for stored to say it all
 
 
+# A follower that has only failed so far has no position yet; other jobs never get one.
 _BEHIND: Final = text("""
     SELECT EXISTS (
         SELECT FROM job, LATERAL (
             SELECT xid::text::bigint AS xid, batch_id FROM change
             ORDER BY change.xid DESC, batch_id DESC LIMIT 1
         ) AS newest
-        WHERE (coalesce((progress ->> 'xid')::bigint, 0),
+        WHERE (progress ? 'xid' OR progress = '{}')
+          AND (coalesce((progress ->> 'xid')::bigint, 0),
                coalesce((progress ->> 'batch_id')::bigint, 0)) < (newest.xid, newest.batch_id)
     )
 """)

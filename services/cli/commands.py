@@ -67,7 +67,8 @@ def ledger(
     for name, count in totals.items():
         typer.echo(f"{name:16} {'unknown' if count is None else count}")
     for c in cells[:SHOWN_CELLS]:
-        faults = "".join(f"  {reason} {n}" for reason, n in sorted(c.rejected.items()))
+        counted = {**c.rejected, **{f"item {k}": n for k, n in c.rejected_items.items()}}
+        faults = "".join(f"  {reason} {n}" for reason, n in sorted(counted.items()))
         typer.echo(f"{c.hour:%Y-%m-%d %H:%M}  {c.source}  {c.device or '?'}  {c.stored}{faults}")
     if len(cells) > SHOWN_CELLS:
         typer.echo("… and more: `lab ledger --json`")

@@ -168,7 +168,7 @@ def _announce(where: Addresses, *, check: bool) -> None:
         f"  The living lab runs at  {where.api}/",
         f"  API                     {where.api}/docs",
         "",
-        "  In another shell, to use `lab ledger`, `lab doctor`, `lab replay` with it:",
+        "  In another shell, for `.venv/bin/lab ledger`, `doctor`, `replay` …:",
         *(f"    {line}" for line in _exports(where).splitlines()),
         "",
         "  Ctrl-C stops everything.",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from shared.embedded.child import ChildFailed
 from shared.errors import OperatorError
 
 _MARK: Final = "livinglab-demo"
@@ -25,8 +26,12 @@ def data_directory(named: Path | None) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix="livinglab-demo-"))
         try:
             yield temporary
-        finally:
+        except ChildFailed:
+            raise  # its message points to a log in there: keep it
+        except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        shutil.rmtree(temporary, ignore_errors=True)
         return
     directory = _ours(named.absolute())
     try:

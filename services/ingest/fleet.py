@@ -101,7 +101,8 @@ def _targets(
     return {
         name: _target(streams[m["property"], m.get("channel", "")], m)
         for name, m in fields.items()
-        if (m["property"], m.get("channel", "")) in streams
+        # Applied by a newer release: unmapped until ingest is restarted with it.
+        if (m["property"], m.get("channel", "")) in streams and m["property"] in PROPERTIES
     }
 
 

@@ -39,7 +39,6 @@ def apply(connection: Connection, file: SiteFile) -> list[str]:
     lines, devices = _put(
         connection, tables.device, [_device(file, d, known) for d in file.devices], scope=scope
     )
-    _refuse_mixed_origins(connection, scope["site_id"])
     diff += lines + _datastreams(connection, file, devices)
     if diff:
         connection.execute(text(f"NOTIFY {REGISTRY_CHANNEL}"))
@@ -90,6 +89,7 @@ def _put(
             )
             diff.append(f"+ {table.name} {row['key']}")
         elif changed := {name: value for name, value in row.items() if old[name] != value}:
+            _refuse_new_origin(table, row, old["origin"] if "origin" in changed else None)
             connection.execute(table.update().where(table.c.id == old["id"]).values(**changed))
             told = ", ".join(f"{name}: {old[name]} → {value}" for name, value in changed.items())
             diff.append(f"~ {table.name} {row['key']}: {told}")
@@ -116,11 +116,12 @@ def _refuse_shared_topics(connection: Connection, file: SiteFile) -> None:
                 )
 
 
-def _refuse_mixed_origins(connection: Connection, site_id: int) -> None:
-    """A pilot may not change its origin under devices that the file no longer lists."""
-    for device, pilot, origin in connection.execute(_MIXED_ORIGINS, {"site_id": site_id}):
+def _refuse_new_origin(table: Table, row: Row, before: str | None) -> None:
+    """What was simulated stays simulated: its values would pass for measured ones."""
+    if before is not None:
         raise SiteFileError(
-            f"pilots: {pilot!r} has device {device!r} of origin {origin}: list that one too"
+            f"{table.name} {row['key']}: its origin is {before} and cannot become {row['origin']}:"
+            " give it another key"
         )
 
 
@@ -168,10 +169,4 @@ _ZONE_IS_KNOWN: Final = text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE
 _SOURCES: Final = text("""
     SELECT site.key, source.key, source.filters
     FROM source JOIN site ON site.id = source.site_id ORDER BY site.key, source.key
-""")
-_MIXED_ORIGINS: Final = text("""
-    SELECT device.key, pilot.key, device.origin
-    FROM device JOIN pilot ON pilot.id = device.pilot_id
-    WHERE device.site_id = :site_id AND device.origin <> pilot.origin
-    ORDER BY device.key LIMIT 1
 """)

@@ -14,10 +14,12 @@ import httpx
 from shared.embedded.child import Child, spawn, wait_until
 from shared.errors import OperatorError
 
-# ack_wait: what a killed ingest held comes again after it; a slower commit does no harm, as ingest
-# drops what it still holds. max_ack_pending is per subscription, and NATS refuses subscriptions
-# whose sum exceeds 65535: 2000 is a full batch and leaves room for 32 of them. max_pending must
-# hold that many of the largest messages, or NATS drops ingest as too slow, again and again.
+# ack_wait: NATS bounds what is in flight by max_ack_pending per subscription and per session: what
+# subscriptions deliver beyond the session's bound is held back for one ack_wait, as is what a
+# killed ingest held. Short costs nothing: a redelivery of what ingest still holds is dropped.
+# max_ack_pending: NATS refuses subscriptions whose sum exceeds 65535; 2000 is a full batch and
+# leaves room for 32 of them. max_pending must hold that many of the largest messages, or NATS drops
+# ingest as too slow, again and again.
 _CONFIG = """
 server_name: livinglab
 listen: "127.0.0.1:{client_port}"
@@ -40,7 +42,7 @@ class Broker:
 
 @contextmanager
 def running(
-    directory: Path, *, mqtt_port: int = 0, sync: str = '"1s"', ack_wait: str = "30s"
+    directory: Path, *, mqtt_port: int = 0, sync: str = '"1s"', ack_wait: str = "5s"
 ) -> Iterator[Broker]:
     """Run a broker that keeps its queues in `directory`; port 0 takes any free one.
 

@@ -110,11 +110,15 @@ def test_a_topic_of_another_source_is_refused(apply_site: Apply) -> None:
         apply_site(renamed)
 
 
-def test_a_pilot_keeps_its_origin_under_devices_the_file_no_longer_lists(apply_site: Apply) -> None:
+@pytest.mark.parametrize("part", ["pilot", "device"])
+def test_what_was_simulated_never_becomes_measured(apply_site: Apply, part: str) -> None:
     apply_site(SITE)
     measured = changed("pilots.0.origin", "measured")
-    measured["devices"] = []
-    with pytest.raises(SiteFileError, match="has device 'g1' of origin simulated"):
+    measured["devices"][0] |= {"origin": "measured"}
+    if part == "device":
+        measured["pilots"][0] |= {"key": "flood-2"}
+        measured["devices"][0] |= {"pilot": "flood-2"}
+    with pytest.raises(SiteFileError, match=f"{part} .*: its origin is simulated"):
         apply_site(measured)
 
 

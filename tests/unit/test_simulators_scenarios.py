@@ -42,8 +42,8 @@ def about(message: Message) -> tuple[str, str]:
 
 
 def test_scenarios_are_found_by_name() -> None:
-    assert list(scenario.known()) == NAMES
-    with pytest.raises(scenario.UnknownScenario, match="'nope' is unknown; there are: cibinong"):
+    assert set(NAMES) <= set(scenario.known())
+    with pytest.raises(scenario.UnknownScenario, match=r"'nope' is unknown; there are: .*cibinong"):
         scenario.named(["recorded", "nope"])
 
 

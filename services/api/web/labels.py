@@ -81,7 +81,7 @@ STEP_TOTAL: Final = {
 # Codes in an outcome's reason, as the analytics service writes them.
 REASON: Final = {
     "no_exposure": N_("nothing was due in this window"),
-    "below_n_min": N_("too few devices to judge by"),
+    "below_n_min": N_("too few devices to judge by: counted / needed"),
     "interval_unknown": N_("devices left out, their interval is unknown"),
     "single_device": N_("one device gives no interval"),
 }

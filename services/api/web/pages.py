@@ -102,15 +102,17 @@ async def _pilot(
     )
     active = (await findings(connection, site_key=at, pilot_key=key, active=True, page=ALL)).items
     described = (pilot.kind_description or {}).get("panels", [])
+    devices_here = (await devices(connection, site_key=at, pilot_key=key, page=ALL)).items
+    limits = [each["limits"] for each in described if each.get("limits")]
     return page(
         request,
         "pilot.html",
         pilot=pilot,
         site=site,
         now=now,
-        tiles=tiles(
-            (await devices(connection, site_key=at, pilot_key=key, page=ALL)).items, newest
-        ),
+        tiles=tiles(devices_here, newest),
+        moved_days=max((each.shift_s for each in devices_here), default=0) // 86_400,
+        unlimited=bool(limits) and not any(pilot.params.get(name) for name in limits),
         alarms=alarms(active),
         view=view,
         panels=await series.panels(connection, described, newest, view, pilot.params),

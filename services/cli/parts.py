@@ -39,10 +39,13 @@ def command(
     name: str, arguments: list[str], environment: Mapping[str, str], logs: Path
 ) -> Iterator[Child]:
     """Run one `lab` command as a child until the block ends."""
+    log = logs / f"{name}.log"
+    if log.exists():  # what an earlier start said must not be read as said by this one
+        log.replace(logs / f"{name}.previous.log")
     child = spawn(
         name,
         [sys.executable, "-m", "services.cli", *arguments],
-        log=logs / f"{name}.log",
+        log=log,
         env={**os.environ, **environment},
     )
     try:

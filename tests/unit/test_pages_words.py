@@ -78,7 +78,7 @@ def test_the_worst_state_stands_for_many() -> None:
 def test_reasons_and_evidence_become_words() -> None:
     text = "below_n_min: 3 of 5 devices; interval_unknown: 2 devices left out; new_code: x"
     assert labels.reasons(text) == [
-        ("too few devices to judge by", "3 / 5"),
+        ("too few devices to judge by: counted / needed", "3 / 5"),
         ("devices left out, their interval is unknown", "2"),
         ("new_code", ""),
     ]

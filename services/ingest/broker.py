@@ -125,7 +125,7 @@ class Broker:
                 **_session(self._settings),
             )
             self._client.loop_forever(LOOP_S, retry_first_connection=True)
-        except Exception:
+        except Exception:  # told here with its cause; `alive` is then false, and ingest ends
             log.exception("network_thread_died")
 
     def _subscribe(self, filters: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 import structlog
 
+from shared.db import change
 from shared.db.change import CHANNEL, REGISTRY_CHANNEL
 from shared.db.engine import DatabaseUnreachable, connect
 from shared.settings import Database
@@ -36,7 +37,13 @@ def follow(database: Database, wake: Callable[[], None], stop: threading.Event) 
 
 
 def _hear(connection: psycopg.Connection, wake: Callable[[], None], stop: threading.Event) -> None:
+    owed = 0  # followers cannot see a commit while an older transaction runs: woken again after
     while not stop.is_set():
-        if [*connection.notifies(timeout=LOOK_UP_S, stop_after=1)]:
+        heard = [*connection.notifies(timeout=LOOK_UP_S, stop_after=1)]
+        if heard:
+            owed = change.horizon(connection).next
             wake()
             stop.wait(QUIET_S)
+        elif owed and change.horizon(connection).oldest >= owed:
+            owed = 0
+            wake()

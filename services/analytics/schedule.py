@@ -35,8 +35,20 @@ class Runner:
     error: str | None = None
     resume: float = 0.0
     now: Callable[[], float] = field(default=time.monotonic)
+    wanted: threading.Event = field(default_factory=threading.Event)
+    busy: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> None:
+        """Run now, or have the run in progress look once more: it may have read already."""
+        self.wanted.set()
+        while self.wanted.is_set() and self.busy.acquire(blocking=False):
+            try:
+                self.wanted.clear()
+                self._run()
+            finally:
+                self.busy.release()
+
+    def _run(self) -> None:
         if self.now() < self.resume:
             return
         try:
@@ -73,7 +85,8 @@ class Schedule:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(WORKERS)},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # Two, so that a wake during a run reaches the runner, which lets only one of them work.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
         )
         for runner in self._runners:
             self._add(runner, runner.job.name, runner.period_s)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import psycopg
 from sqlalchemy import Connection, text
 
 CHANNEL: Final = "change"  # NOTIFY payload: the batch_id, nothing else
@@ -15,6 +16,13 @@ class Position(NamedTuple):
 
     xid: int = 0
     batch_id: int = 0
+
+
+class Horizon(NamedTuple):
+    """Transaction ids: of the oldest still running anywhere, and of the next to start."""
+
+    oldest: int
+    next: int
 
 
 class Change(NamedTuple):
@@ -42,6 +50,11 @@ _SINCE: Final = text("""
     LIMIT :limit
 """)
 
+_HORIZON: Final = """
+    SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
+    FROM pg_current_snapshot() AS now
+"""
+
 
 def record(connection: Connection, cells: Sequence[tuple[int, datetime]]) -> None:
     """Write one change row and NOTIFY, inside the caller's transaction; no cells, no row."""
@@ -59,3 +72,10 @@ def since(connection: Connection, position: Position, limit: int = 500) -> list[
         )
         for row in rows
     ]
+
+
+def horizon(connection: psycopg.Connection) -> Horizon:
+    """What `since` can see: changes older than `oldest`."""
+    row = connection.execute(_HORIZON).fetchone()
+    assert row is not None
+    return Horizon(*row)

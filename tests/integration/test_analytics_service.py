@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from services.analytics import main
 from services.analytics.outcomes.metric import Metric, metrics
 from services.analytics.runner import Job, Progress, Slice, run_slice
+from services.analytics.schedule import Runner
 from shared.db import change, migrate
 from shared.db.engine import sync_engine
 from shared.embedded import postgres
@@ -194,3 +195,43 @@ def test_an_old_schema_is_refused_at_start(new_database: Callable[[str], Databas
     database = new_database("lab_test_empty")
     with pytest.raises(migrate.SchemaError, match="lab db upgrade"):
         main.run(database, Analytics(), threading.Event())
+
+
+def test_a_commit_held_back_by_an_older_transaction_wakes_it_when_that_ends(
+    database: Database, engine: Engine, apply_site: Apply
+) -> None:
+    apply_site(world.site(("g1", "gauge")))
+    gauge = world.datastream(engine, "g1", "water_level")
+    with service(database, every_s=3600):
+        until(lambda: world.rows(engine, "SELECT FROM job WHERE name = 'retention'"))
+        with engine.connect() as older:
+            older.execute(text("SELECT pg_current_xact_id()"))
+            with engine.begin() as connection:
+                connection.execute(
+                    text("INSERT INTO reading VALUES (:time, :id, 0.9, 1)"),
+                    {"time": NOW, "id": gauge},
+                )
+                change.record(connection, [(gauge, NOW)])
+            time.sleep(1)
+            assert not world.rows(engine, "SELECT FROM reading_hourly")
+        until(lambda: world.rows(engine, "SELECT FROM reading_hourly"))
+
+
+def test_a_wake_during_a_run_is_followed_by_another(engine: Engine) -> None:
+    entered, go, runs = threading.Event(), threading.Event(), []
+
+    def work(_: Connection, progress: Progress) -> Slice:
+        runs.append(1)
+        entered.set()
+        go.wait(10)
+        return Slice(progress, more=False)
+
+    runner = Runner(Job("slow", work), engine, threading.Event(), 3600)
+    thread = threading.Thread(target=runner)
+    thread.start()
+    assert entered.wait(10)
+    runner()  # returns at once: somebody is at it
+    assert runs == [1]
+    go.set()
+    thread.join(10)
+    assert runs == [1, 1]

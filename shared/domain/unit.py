@@ -51,6 +51,9 @@ UNITS: Final = {
         Unit("ppm", "mole fraction"),
         Unit("mg/L", "mass concentration in water"),
         Unit("ug/L", "mass concentration in water", divisor=1000),
+        Unit("MPN/100mL", "bacterial count in water"),
+        Unit("PSU", "salinity"),
+        Unit("ppt", "salinity"),  # what many sensors call the practical salinity
         Unit("[pH]", "acidity"),
         Unit("NTU", "turbidity"),
         Unit("uS/cm", "conductivity"),
@@ -65,7 +68,7 @@ UNITS: Final = {
         Unit("Wh", "energy", divisor=1000),
         Unit("W", "power"),
         Unit("kW", "power", factor=1000),
-        Unit("dB", "sound level"),
+        Unit("dB", "level"),
     )
 }
 SENML: Final = {"l": "L", "l/s": "L/s", "count": "1", "%RH": "%", "%EL": "%", "pH": "[pH]"}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from services.analytics import follow, local_time
+from services.analytics import follow, local_time, present
 from services.analytics.outcomes import exposure, values, windows
 from services.analytics.outcomes.exposure import Device
 from services.analytics.outcomes.metric import metrics
@@ -100,7 +100,8 @@ def _owed(
     touched: tuple[datetime, datetime] | None,
     now: datetime,
 ) -> windows.Ledger:
-    newest = now if pilot.origin == "measured" else pilot.last
+    # Only as far as is rolled up: a window must not close before its last hours are counted.
+    newest = now if present.by_clock(pilot.origin) else pilot.last
     begins = [local_time.at(each.due) for each in members if each.due is not None]
     begins += [pilot.first] if pilot.first else []
     if newest is None or not begins:

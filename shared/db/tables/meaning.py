@@ -24,6 +24,7 @@ finding = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     reference("pilot_id", "pilot.id"),
     reference("datastream_id", "datastream.id", null=True),
+    reference("device_id", "device.id", null=True),  # about a device as a whole
     words("kind"),
     words("severity"),
     Column("confidence", Double),
@@ -34,9 +35,28 @@ finding = Table(
     moment("created_at", now=True),
     moment("withdrawn_at", null=True),
     Column("superseded_by", BigInteger, ForeignKey("finding.id")),
+    Column("announced", Text),  # the severity alerts were made for; null: none yet
     Index("finding_pilot_id_started_at_idx", "pilot_id", text("started_at DESC")),
+    Index(
+        "finding_unannounced_idx",
+        "id",
+        postgresql_where=text("announced IS DISTINCT FROM severity"),
+    ),
+    Index("finding_device_id_idx", "device_id", postgresql_where=text("device_id IS NOT NULL")),
     one_of("severity", ("info", "warning", "alarm", "critical")),
     one_of("origin", ORIGINS),
+)
+finding_action = Table(  # append-only: what people did about it, the newest row is its state
+    "finding_action",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("finding_id", BigInteger, ForeignKey("finding.id"), nullable=False),
+    words("action"),
+    moment("at", now=True),
+    words("by"),
+    words("note", null=True),
+    Index("finding_action_finding_id_id_idx", "finding_id", "id"),
+    one_of("action", ("acknowledge", "close", "reopen")),
 )
 pilot_kind = Table(
     "pilot_kind",

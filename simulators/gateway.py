@@ -67,7 +67,7 @@ def _heard(
 ) -> Iterator[tuple[datetime, Timed]]:
     """When each uplink was sent, and when its event leaves: the same, or late."""
     for f_cnt, at in ticks(device, seed, start):
-        chance = (seed, device.eui, f_cnt)
+        chance = (seed, device.eui, at.timestamp())  # counters come again after a re-join
         if uniform(*chance, "lost") < faults.lost:
             continue
         message = up(network, device, seed, f_cnt, at)
@@ -87,9 +87,11 @@ def _in_order_of_leaving(heard: Iterator[tuple[datetime, Timed]]) -> Iterator[Ti
 
 
 def up(network: Network, device: Device, seed: int, f_cnt: int, at: datetime) -> Message:
-    """One `up` event; its deduplicationId follows from seed, device and counter."""
+    """One `up` event; its deduplicationId follows from seed, device, counter and time."""
     frame = device.instrument.frame(device.key, seed, at)
-    deduplication_id = str(UUID(bytes=digest(seed, device.eui, f_cnt, size=16), version=4))
+    deduplication_id = str(
+        UUID(bytes=digest(seed, device.eui, f_cnt, at.timestamp(), size=16), version=4)
+    )
     data_rate = 2 + int(4 * uniform(seed, device.eui, "dr"))
     body = {
         "deduplicationId": deduplication_id,

@@ -1,4 +1,4 @@
-"""A river gauge: a level with a daily swing, waves, and the rise that each week's rain brings."""
+"""A river gauge: a level with a daily swing, waves, the rise that each week's rain brings."""
 
 import math
 import struct
@@ -9,6 +9,7 @@ from typing import Final
 from simulators.clock import EPOCH, WEEK
 from simulators.device import Frame
 from simulators.noise import between
+from simulators.probe import Event
 
 TIME_TO_PEAK: Final = timedelta(hours=3)
 _DAY: Final = timedelta(days=1)
@@ -19,13 +20,15 @@ _WAVES_M: Final = 0.004
 @dataclass(frozen=True, slots=True)
 class Gauge:
     """Heights in metres above the gauge's datum. rises_m: what each week's rise adds, in turn;
-    lag: how much later than upstream it comes; ripple_m: a wave of ten minutes."""
+    lag: how much later than upstream it comes; ripple_m: a wave of ten minutes; surge: metres
+    that come and go apart from the weather."""
 
     base_m: float
     swing_m: float = 0.02
     rises_m: tuple[float, ...] = ()
     lag: timedelta = timedelta(0)
     ripple_m: float = 0.0
+    surge: Event | None = None
 
     def frame(self, name: str, seed: int, at: datetime) -> Frame:
         mm = max(0, round(level_m(self, name, seed, at) * 1000))
@@ -37,6 +40,7 @@ def level_m(gauge: Gauge, name: str, seed: int, at: datetime) -> float:
     since = at - EPOCH
     level = gauge.base_m + gauge.swing_m * math.sin(math.tau * (since / _DAY % 1))
     level += gauge.ripple_m * math.sin(math.tau * (since / _RIPPLE % 1))
+    level += gauge.surge.shift(at) if gauge.surge else 0.0
     for week in (since // WEEK - 1, since // WEEK):
         begins, height = rise(gauge, seed, week)
         if height and at > begins:

@@ -18,13 +18,22 @@ class UnknownScenario(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A fact put into simulated data on purpose: what a test may expect to be found."""
+    """One row of a scenario's truth: what was put into its data on purpose, where and when.
 
+    value: its size, in the canonical unit of what it changes. finding, severity: what has to tell
+    it, on a datastream of that device; None: nothing may be told, any severity will do. due: from
+    when on it must have been told; None: it may be, but a pause may have left it out.
+    """
+
+    site: str
     device: str
     what: str
     start: datetime
     end: datetime
     value: float | None = None
+    finding: str | None = None
+    severity: str | None = None
+    due: datetime | None = None
 
 
 def _nothing(_anchor: datetime, _now: datetime, _seed: int) -> Sequence[Planted]:
@@ -40,7 +49,8 @@ class Scenario:
     messages(anchor, now, seed): all messages in order of leaving, first the past (due < now), then
     without end or until the recording ends. What a device sends for a time t depends on seed and t
     (a recording: on anchor) only, so that a second start repeats messages and contradicts none.
-    planted(anchor, now, seed): what was planted into that past.
+    planted(anchor, now, seed): everything planted that began before `now`: of these devices,
+    nothing else may be found.
     """
 
     name: str

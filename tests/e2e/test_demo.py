@@ -22,7 +22,7 @@ from shared.embedded.nats import free_port
 from shared.settings import Database
 from simulators import scenario
 
-NAME = "cibinong-flood-metering"
+NAME = "cibinong-testbed"
 DATA = Path(simulators.__file__).parent / "data"
 COUNTS = {
     *("published", "stored", "rejected", "pending", "repeats"),

@@ -123,7 +123,7 @@ def test_an_empty_database_asks_for_an_upgrade(server_url: str) -> None:
 
 
 def test_an_unknown_scenario_lists_those_there_are() -> None:
-    refused(lab("simulate", "atlantis"), "'atlantis'", "recorded", "cibinong-flood-metering")
+    refused(lab("simulate", "atlantis"), "'atlantis'", "recorded", "cibinong-testbed")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import psycopg
 
+from services.ingest import health
 from services.ingest.uplink import ByRadio, ByTopic
 from shared.domain import topic as topics
 from shared.domain.property import PROPERTIES
@@ -43,6 +44,7 @@ class Device:
 
     id: int
     source_id: int
+    origin: str
     has_profile: bool
     targets: Mapping[str, Target]
 
@@ -83,9 +85,10 @@ def load(connection: psycopg.Connection) -> Fleet:
         for number, device_id, name, channel in connection.execute(_DATASTREAMS):
             streams.setdefault(device_id, {})[name, channel] = number
         devices: dict[ByRadio | ByTopic, Device] = {}
-        for number, source_id, key, external_id, site, fields in connection.execute(_DEVICES):
+        for row in connection.execute(_DEVICES):
+            number, source_id, origin, key, external_id, site, fields = row
             targets = _targets(fields, streams.get(number, {}))
-            device = Device(number, source_id, fields is not None, targets)
+            device = Device(number, source_id, origin, fields is not None, targets)
             devices[ByTopic(site, key)] = device
             if external_id:
                 devices[ByRadio(external_id)] = device
@@ -95,15 +98,26 @@ def load(connection: psycopg.Connection) -> Fleet:
 def _targets(
     fields: Mapping[str, Any] | None, streams: Mapping[tuple[str, str], int]
 ) -> dict[str, Target]:
-    """By field of the profile; without a profile by property key, in its canonical unit."""
+    """By field of the profile; without a profile by property key, in its canonical unit. What the
+    network server tells of the device's health has its place with any profile."""
     if fields is None:
         fields = {name: {"property": name} for name, channel in streams if channel == ""}
+    told = {name: {"property": key} for name, key in health.FIELDS.items()}
     return {
-        name: _target(streams[m["property"], m.get("channel", "")], m)
-        for name, m in fields.items()
+        _canonical(name): _target(streams[m["property"], m.get("channel", "")], m)
+        for name, m in (told | dict(fields)).items()
         # Applied by a newer release: unmapped until ingest is restarted with it.
         if (m["property"], m.get("channel", "")) in streams and m["property"] in PROPERTIES
     }
+
+
+def _canonical(field: str) -> str:
+    """A decoded value has one name, whichever network server had it decoded: a profile is of a
+    device model. `decoded_payload.level` is how The Things Stack writes `object.level`."""
+    for prefix in _DECODED:
+        if field.startswith(prefix):
+            return f"object.{field.removeprefix(prefix)}"
+    return field
 
 
 def _target(datastream_id: int, mapping: Mapping[str, Any]) -> Target:
@@ -132,6 +146,7 @@ def add_datastreams(
         )
 
 
+_DECODED: Final = ("uplink_message.decoded_payload.", "decoded_payload.")
 _SOURCES: Final = """
     SELECT source.id, source.site_id, site.key AS site, source.adapter, source.filters
     FROM source JOIN site ON site.id = source.site_id ORDER BY source.id
@@ -140,8 +155,8 @@ _DATASTREAMS: Final = """
     SELECT id, device_id, property, channel FROM datastream WHERE derived_by IS NULL
 """
 _DEVICES: Final = """
-    SELECT device.id, device.source_id, device.key, device.external_id, site.key AS site,
-           profile.fields
+    SELECT device.id, device.source_id, device.origin, device.key, device.external_id,
+           site.key AS site, profile.fields
     FROM device
     JOIN site ON site.id = device.site_id
     LEFT JOIN profile ON profile.id = device.profile_id

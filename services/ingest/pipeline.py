@@ -6,10 +6,13 @@ from uuid import UUID
 
 import structlog
 
+from services.ingest import health
 from services.ingest.fleet import Device, Fleet, Source
 from services.ingest.mapping import Item, Reading, map_uplink
 from services.ingest.uplink import (
     Adapter,
+    ByKey,
+    ByTopic,
     Feedback,
     Message,
     Refused,
@@ -51,10 +54,13 @@ class Prepared:
 
     @property
     def missing(self) -> set[str]:
-        """Properties a device without a profile sends that have no datastream yet."""
-        if self.device is None or self.device.has_profile:
+        """Properties without a datastream yet: of any device's health, and whatever else a device
+        without a profile sends."""
+        if self.device is None:
             return set()
-        return {item.about for item in self.items if item.reason == "unmapped"} & PROPERTIES.keys()
+        unmapped = {item.about for item in self.items if item.reason == "unmapped"}
+        told = {health.FIELDS[name] for name in unmapped & health.FIELDS.keys()}
+        return told if self.device.has_profile else told | unmapped & PROPERTIES.keys()
 
 
 def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Prepared:
@@ -100,18 +106,23 @@ def _accept_feedback(prepared: Prepared, feedback: Feedback) -> None:
 
 
 def _device(uplink: Uplink, source: Source, fleet: Fleet) -> Device:
-    device = fleet.devices.get(uplink.device)
+    named = uplink.device
+    place = ByTopic(source.site, named.key) if isinstance(named, ByKey) else named
+    device = fleet.devices.get(place)
     if device is None:
-        raise Refused("unknown_device", f"{uplink.device} is in no site file")
+        raise Refused("unknown_device", f"{named} is in no site file")
     if device.source_id != source.id:
-        raise Refused("wrong_source", f"{uplink.device} belongs to another source")
+        raise Refused("wrong_source", f"{named} belongs to another source")
+    if uplink.simulated and device.origin != "simulated":
+        raise Refused("simulated", f"the device is {device.origin}: no measurement")
     return device
 
 
 def _require_plausible_clock(uplink: Uplink, message: Message) -> None:
-    """Refuse the message when no record of it has an event time we accept."""
-    if not plausible(uplink.observed_at, message.received_at) or not any(
-        plausible(record.time, message.received_at) for record in uplink.records
+    """Refuse the message when its own time, or that of every record, is none we accept."""
+    if not plausible(uplink.observed_at, message.received_at) or (
+        uplink.records
+        and not any(plausible(record.time, message.received_at) for record in uplink.records)
     ):
         raise Refused("bad_clock", f"event time {uplink.observed_at.isoformat()}")
 

@@ -47,6 +47,13 @@ class ByTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class ByKey:
+    """A device named by its key at the site of the source: the sender told no identity."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Values of one time: dotted field → whatever the sender wrote, units only where it said."""
 
@@ -67,9 +74,12 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Uplink:
     """One message understood. `key` and `observed_at` come from topic and bytes alone; an unkeyed
-    one has neither id nor time of its own, so its repeats cannot be told apart."""
+    one has neither id nor time of its own, so its repeats cannot be told apart.
 
-    device: ByRadio | ByTopic
+    `event` is `up`, or what else the network server tells of a device, with `detail` for its page.
+    `history` says that the values were not sent when they were measured: no latency follows."""
+
+    device: ByRadio | ByTopic | ByKey
     key: str
     observed_at: datetime
     records: Sequence[Record]
@@ -79,6 +89,10 @@ class Uplink:
     radio: Mapping[str, Any] | None = None
     gateways: Sequence[Heard] = ()
     undecoded: str | None = None  # why there are no values, if that is a fault
+    event: str = "up"
+    detail: Mapping[str, Any] | None = None
+    history: bool = False
+    simulated: bool = False  # the network server says so: only simulated devices may
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from services.ingest import feedback, rejects
+from services.ingest import device_event, feedback, rejects
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Heard, Uplink
 from shared.db import change
@@ -37,6 +37,7 @@ def write(connection: psycopg.Connection, batch: Sequence[Prepared]) -> Written:
     with connection.transaction(), connection.cursor() as cursor:
         _stage(cursor, batch)
         new_uplinks = _insert_uplinks(cursor)
+        device_event.insert(cursor, [p for p in batch if _key(p) in new_uplinks])
         cells = _insert_readings(cursor)
         conflicts = _find_conflicts(cursor, batch)
         new_feedback = feedback.insert(cursor, batch)
@@ -82,7 +83,13 @@ def _uplink_row(order: int, prepared: Prepared, uplink: Uplink) -> tuple[object,
         uplink.f_port,
         Jsonb(uplink.radio) if uplink.radio else None,
         [heard.gateway_id for heard in uplink.gateways] or None,
+        uplink.event,
+        uplink.history,
     )
+
+
+def _key(prepared: Prepared) -> UplinkKey | None:
+    return (prepared.id, prepared.uplink.observed_at) if prepared.uplink else None
 
 
 def _insert_uplinks(cursor: psycopg.Cursor) -> set[UplinkKey]:
@@ -122,7 +129,7 @@ def _outcomes(
     unclaimed: set[UplinkKey | UUID] = {*new_uplinks, *new_others}
     outcomes = []
     for prepared in batch:
-        key = (prepared.id, prepared.uplink.observed_at) if prepared.uplink else prepared.id
+        key = _key(prepared) or prepared.id
         refused = prepared.refused
         if key not in unclaimed:
             outcomes.append("repeat")
@@ -160,18 +167,18 @@ def _count(cursor: psycopg.Cursor, counts: rejects.Counts) -> None:
 
 _UPLINK_COLUMNS: Final = (
     "uplink_id, observed_at, received_at, source_id, device_id, topic, payload,"
-    " f_cnt, f_port, radio, gateways"
+    " f_cnt, f_port, radio, gateways, event, history"
 )
 _UPLINK_TYPES: Final = (
     *("int4", "uuid", "timestamptz", "timestamptz", "int4", "int4", "text", "bytea"),
-    *("int8", "int2", "jsonb", "text[]"),
+    *("int8", "int2", "jsonb", "text[]", "text", "bool"),
 )
 _READING_TYPES: Final = ("int4", "timestamptz", "int4", "float8", "int2")
 _STAGES: Final = """
     CREATE TEMP TABLE stage_uplink (
         ord int, uplink_id uuid, observed_at timestamptz, received_at timestamptz, source_id int,
         device_id int, topic text, payload bytea, f_cnt bigint, f_port smallint, radio jsonb,
-        gateways text[]
+        gateways text[], event text, history boolean
     ) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE stage_reading (
         ord int, time timestamptz, datastream_id int, value float8, quality smallint

@@ -4,17 +4,38 @@ Source: chirpstack/chirpstack-docs, src/chirpstack/integrations/{mqtt,events}.md
 default value may be missing (documentation samples, nested gateway messages): numbers are then 0.
 """
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from services.ingest.uplink import Adapter, ByRadio, Heard, Message, Record, Refused, Uplink
+from services.ingest import decoded, health
+from services.ingest.body import (
+    Counter,
+    Eui,
+    Frame,
+    GatewayId,
+    Latitude,
+    Longitude,
+    Number,
+    Port,
+    Told,
+    read,
+    require_same,
+)
+from services.ingest.uplink import (
+    Adapter,
+    ByRadio,
+    Heard,
+    Message,
+    Record,
+    Refused,
+    Uplink,
+    content_key,
+)
 
-_DEEPEST = 8
-_MOST_FIELDS = 500
+_Detail = Mapping[str, Any]
 
 
 class _Model(BaseModel):
@@ -22,66 +43,221 @@ class _Model(BaseModel):
 
 
 class _DeviceInfo(_Model):
-    dev_eui: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{16}$")]
+    dev_eui: Eui
+    tags: dict[str, Any] = {}
 
 
 class _Location(_Model):
-    latitude: Annotated[float, Field(ge=-90, le=90)] = 0.0
-    longitude: Annotated[float, Field(ge=-180, le=180)] = 0.0
+    latitude: Latitude = 0.0
+    longitude: Longitude = 0.0
+    altitude: Number = 0.0
+    source: Told = ""
+    accuracy: Number = 0.0
 
 
 class _RxInfo(_Model):
-    gateway_id: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
+    gateway_id: GatewayId = ""
     rssi: int = 0
-    snr: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    snr: Number = 0.0
     location: _Location | None = None
+
+
+class _Lora(_Model):
+    spreading_factor: int = 0
+    bandwidth: int = 0
+
+
+class _Modulation(_Model):
+    lora: _Lora | None = None
 
 
 class _TxInfo(_Model):
     frequency: int = 0
+    modulation: _Modulation = _Modulation()
 
 
-class _Up(_Model):
-    deduplication_id: Annotated[str, Field(min_length=1, max_length=64)]
+class _Event(_Model):
+    """What every event carries; txack and log have no deduplicationId."""
+
+    deduplication_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     time: AwareDatetime
     device_info: _DeviceInfo
+
+    def detail(self) -> _Detail:
+        """What is kept for the device's page."""
+        return {}
+
+    def records(self) -> list[Record]:
+        """Values, at their times."""
+        return []
+
+
+class _Up(_Event):
+    deduplication_id: Annotated[str, Field(min_length=1, max_length=64)]
     dr: int = 0
-    f_cnt: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    f_port: Annotated[int, Field(ge=0, le=255)] = 0
-    data: str = ""
+    f_cnt: Counter = 0
+    f_port: Port = 0
+    data: Frame = ""
     object: dict[str, Any] | None = None
     rx_info: list[_RxInfo] = []
     tx_info: _TxInfo = _TxInfo()
     join_server_context: dict[str, Any] | None = None
 
+    def records(self) -> list[Record]:
+        return decoded.records(self.object or {}, self.time)
+
+
+class _Join(_Event):
+    dev_addr: Told = ""
+
+    def detail(self) -> _Detail:
+        return {"dev_addr": self.dev_addr}
+
+
+class _Status(_Event):
+    margin: int = 0
+    external_power_source: bool = False
+    battery_level_unavailable: bool = False
+    battery_level: Number | None = None
+
+    def battery(self) -> tuple[float | None, str | None]:
+        return health.battery(
+            self.battery_level,
+            external=self.external_power_source,
+            unavailable=self.battery_level_unavailable,
+        )
+
+    def detail(self) -> _Detail:
+        percent, reason = self.battery()
+        return {"margin_db": self.margin, "battery_percent": percent, "battery_reason": reason}
+
+    def records(self) -> list[Record]:
+        return health.record(self.time, self.battery()[0], self.margin)
+
+
+class _Ack(_Event):
+    queue_item_id: Told = ""
+    acknowledged: bool = False
+    f_cnt_down: Counter = 0
+
+    def detail(self) -> _Detail:
+        return {
+            "downlink_id": self.queue_item_id,
+            "acknowledged": self.acknowledged,
+            "f_cnt_down": self.f_cnt_down,
+        }
+
+
+class _TxAck(_Event):
+    queue_item_id: Told = ""
+    f_cnt_down: Counter = 0
+    gateway_id: GatewayId = ""
+
+    def detail(self) -> _Detail:
+        return {
+            "downlink_id": self.queue_item_id,
+            "f_cnt_down": self.f_cnt_down,
+            "gateway": self.gateway_id,
+        }
+
+
+class _Log(_Event):
+    level: Told = ""
+    code: Told = ""
+    description: Told = ""
+    context: dict[Told, Told] = {}
+
+    def detail(self) -> _Detail:
+        told = {"level": self.level, "code": self.code, "description": self.description}
+        return {**told, "context": dict([*self.context.items()][:20])}
+
+
+class _Position(_Event):
+    location: _Location
+
+    def detail(self) -> _Detail:
+        where = self.location
+        return {
+            "lat": where.latitude,
+            "lon": where.longitude,
+            "altitude_m": where.altitude,
+            "source": where.source or None,
+            "accuracy_m": where.accuracy or None,
+        }
+
+
+class _Integration(_Event):
+    integration_name: Told = ""
+    event_type: Told = ""
+
+    def detail(self) -> _Detail:
+        return {"name": self.integration_name, "type": self.event_type}
+
+
+_EVENTS: Final[Mapping[str, type[_Event]]] = {
+    "up": _Up,
+    "join": _Join,
+    "status": _Status,
+    "ack": _Ack,
+    "txack": _TxAck,
+    "log": _Log,
+    "location": _Position,
+    "integration": _Integration,
+}
+
 
 def parse(message: Message) -> Uplink:
-    """An `up` event as an uplink whose fields are dotted paths below `object`."""
-    *_, dev_eui, _event, event = [*([""] * 3), *message.topic.split("/")]
-    if event != "up":
-        raise Refused("unsupported_event", f"{event!r} events are not read yet")
-    try:
-        up = _Up.model_validate_json(message.payload)
-    except ValidationError as error:
-        raise Refused(*_reason(error)) from None
-    if up.device_info.dev_eui.lower() != dev_eui.lower():
-        raise Refused("bad_topic", f"topic names {dev_eui!r}, body {up.device_info.dev_eui!r}")
+    """An event as an uplink; the fields of `up` are dotted paths below `object`."""
+    *_, kind, owner, _event, name = [*([""] * 4), *message.topic.split("/")]
+    if kind == "gateway":
+        raise Refused("unsupported_event", "a gateway's own events: its frames are encrypted")
+    if name not in _EVENTS:
+        raise Refused("unsupported_event", f"{name[:100]!r} events are not read")
+    event = read(_EVENTS[name], message.payload)
+    require_same(owner, event.device_info.dev_eui)
+    return _up(event) if isinstance(event, _Up) else _other(name, event, message)
+
+
+def _up(up: _Up) -> Uplink:
+    records = up.records()
     return Uplink(
-        device=ByRadio(f"eui:{up.device_info.dev_eui.lower()}"),
+        device=ByRadio(f"eui:{up.device_info.dev_eui}"),
         key=up.deduplication_id,
         observed_at=up.time,
-        records=[Record(up.time, _fields(up.object or {}))],
+        records=records,
         f_cnt=up.f_cnt,
         f_port=up.f_port,
-        radio={
-            "dr": up.dr,
-            "frequency_hz": up.tx_info.frequency,
-            "rssi_dbm": [rx.rssi for rx in up.rx_info],
-            "snr_db": [rx.snr for rx in up.rx_info],
-        },
+        radio=_radio(up),
         gateways=[_heard(rx) for rx in up.rx_info if rx.gateway_id],
         undecoded=_undecoded(up),
+        history=len(records) > 1 or "history" in up.device_info.tags,
     )
+
+
+def _other(name: str, event: _Event, message: Message) -> Uplink:
+    return Uplink(
+        device=ByRadio(f"eui:{event.device_info.dev_eui}"),
+        key=event.deduplication_id or content_key(message.payload),
+        observed_at=event.time,
+        records=event.records(),
+        event=name,
+        detail=event.detail(),
+    )
+
+
+def _radio(up: _Up) -> dict[str, Any]:
+    lora = up.tx_info.modulation.lora
+    return {
+        "dr": up.dr,
+        "frequency_hz": up.tx_info.frequency,
+        **(
+            {"spreading_factor": lora.spreading_factor, "bandwidth_hz": lora.bandwidth}
+            if lora
+            else {}
+        ),
+        "rssi_dbm": [rx.rssi for rx in up.rx_info],
+        "snr_db": [rx.snr for rx in up.rx_info],
+    }
 
 
 def _heard(rx: _RxInfo) -> Heard:
@@ -96,35 +272,6 @@ def _undecoded(up: _Up) -> str | None:
     if up.join_server_context is not None:
         return "the payload is end-to-end encrypted"
     return "no decoded object: set a codec in the ChirpStack device profile"
-
-
-def _fields(decoded: dict[str, Any]) -> dict[str, object]:
-    fields = dict(islice(_leaves("object", decoded, 0), _MOST_FIELDS + 1))
-    if len(fields) > _MOST_FIELDS:
-        raise Refused("bad_message", f"object: more than {_MOST_FIELDS} values")
-    return fields
-
-
-def _leaves(path: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
-    """Dotted path and value of every leaf; lists are counted from 0."""
-    if depth > _DEEPEST:
-        raise Refused("bad_message", f"{path[:200]}: nested deeper than {_DEEPEST}")
-    if isinstance(value, dict):
-        steps: Iterator[tuple[object, object]] = iter(value.items())
-    elif isinstance(value, list):
-        steps = iter(enumerate(value))
-    else:
-        yield path, value
-        return
-    for step, inner in steps:
-        yield from _leaves(f"{path}.{step}", inner, depth + 1)
-
-
-def _reason(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return "bad_json", first["msg"]
-    return "bad_message", f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
 
 
 CHIRPSTACK = Adapter("chirpstack", parse)

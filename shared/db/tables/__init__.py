@@ -2,7 +2,15 @@
 present (shared/db/timescale.py); no foreign key points from or to them."""
 
 from shared.db.tables.alert import alert
-from shared.db.tables.arrival import change, ledger, reading, reading_hourly, rejected, uplink
+from shared.db.tables.arrival import (
+    change,
+    device_event,
+    ledger,
+    reading,
+    reading_hourly,
+    rejected,
+    uplink,
+)
 from shared.db.tables.citizen import feedback_raw, service_request
 from shared.db.tables.columns import metadata
 from shared.db.tables.meaning import (
@@ -20,6 +28,7 @@ __all__ = [
     "change",
     "datastream",
     "device",
+    "device_event",
     "feedback_raw",
     "finding",
     "finding_action",

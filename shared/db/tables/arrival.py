@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from shared.db.tables.columns import Xid8, metadata, moment, one_of, words
+from shared.db.tables.columns import Xid8, document, metadata, moment, one_of, reference, words
 
 uplink = Table(
     "uplink",
@@ -33,9 +34,24 @@ uplink = Table(
     Column("f_port", SmallInteger),
     Column("radio", JSONB),
     Column("gateways", ARRAY(Text)),
+    # up, or what else a network server tells of a device: see device_event
+    Column("event", Text, nullable=False, server_default=text("'up'")),
+    # values of several times, or sent again later: received_at - observed_at is no latency
+    Column("history", Boolean, nullable=False, server_default=text("false")),
     Index("uplink_uplink_id_observed_at_key", "uplink_id", "observed_at", unique=True),
     Index("uplink_device_id_observed_at_idx", "device_id", text("observed_at DESC")),
     info={"hypertable": "observed_at"},
+)
+# The newest of each kind of a device, however rare: an uplink is kept for a while only.
+device_event = Table(
+    "device_event",
+    metadata,
+    Column("event_id", UUID(as_uuid=False), primary_key=True),  # as in uplink
+    reference("device_id", "device.id"),
+    moment("at"),
+    words("kind"),  # join, status, ack, txack, queued, log, location, integration
+    document("detail"),
+    Index("device_event_device_id_kind_at_idx", "device_id", "kind", text("at DESC")),
 )
 reading = Table(
     "reading",

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from services.analytics import pilots
 from shared.errors import OperatorError
 from shared.registry import discover
+
+EVERY: Final = "*"  # in place of a property key: whatever the pilot's devices report
 
 
 class PilotParamsError(OperatorError):
@@ -18,9 +20,10 @@ class PilotParamsError(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart of the pilot page. form: chart (line), bars (totals) or state.
+    """One chart of the pilot page, or with EVERY one for each property the devices report.
 
-    limits: the param with dated limits by device key, drawn as lines.
+    form: chart (line), bars (totals) or state. limits: the param with dated limits by device key,
+    or with rules of a property and its limit, drawn as lines.
     """
 
     title: str
@@ -66,7 +69,8 @@ Touched = Mapping[Datastream, datetime]
 
 @dataclass(frozen=True, slots=True)
 class PilotKind:
-    """A pilot kind. services: menu-board ids it suits; observes, derives: property keys.
+    """A pilot kind. services: menu-board ids it suits, none: any; observes, derives: property keys,
+    observes also EVERY.
 
     `analyse` brings derived readings and findings to what the readings say now. It must give the
     same result in whatever order they arrived, and raises PilotParamsError for unusable params.

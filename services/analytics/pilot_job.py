@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from services.analytics import follow, series
-from services.analytics.pilot import Datastream, Pilot, PilotKind
+from services.analytics.pilot import EVERY, Datastream, Pilot, PilotKind
 from services.analytics.runner import Job, Progress, Slice, lost
 from shared.errors import OperatorError
 
@@ -34,7 +34,7 @@ _MEMBERS: Final = text("""
     JOIN device ON device.pilot_id = pilot.id
     JOIN datastream ON datastream.device_id = device.id
     WHERE pilot.kind = :kind AND datastream.derived_by IS NULL
-      AND datastream.property = ANY(CAST(:observes AS text[]))
+      AND (:every OR datastream.property = ANY(CAST(:observes AS text[])))
     ORDER BY pilot.id, datastream.id
 """)
 
@@ -130,7 +130,8 @@ def _parts(
 
 def _members(connection: Connection, kind: PilotKind) -> Members:
     members: Members = defaultdict(list)
-    for row in connection.execute(_MEMBERS, {"kind": kind.name, "observes": list(kind.observes)}):
+    observes = {"observes": list(kind.observes), "every": EVERY in kind.observes}
+    for row in connection.execute(_MEMBERS, {"kind": kind.name, **observes}):
         pilot = Pilot(row.id, f"{row.site}/{row.key}", row.zone, row.origin, row.params)
         members[pilot].append(
             Datastream(row.datastream_id, row.device_id, row.device, row.property, row.channel)

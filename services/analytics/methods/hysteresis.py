@@ -23,10 +23,26 @@ def levels(value: Floats, limits: Floats, margin: float) -> NDArray[np.int8]:
     return reached
 
 
+def beyond(value: Floats, limit: float, margin: float) -> NDArray[np.bool_]:
+    """Whether each reading finds the value beyond a limit, as one rule says it.
+
+    value (n,) in time order; beyond begins at value > limit and ends at value ≤ limit - margin,
+    in between it stays as it was; before the first reading it is not. To watch for values below
+    a limit, pass all with the opposite sign.
+    """
+    entered = value > limit
+    return _held(entered, entered | (value <= limit - margin))
+
+
 def _latched(value: Floats, limit: Floats, margin: float) -> NDArray[np.bool_]:
     entered = value >= limit  # false where the limit is NaN
     below = ~(value >= limit - margin)
     left = below & np.concatenate(([False], below[:-1])) | np.isnan(limit)
-    decided = np.where(entered | left, np.arange(len(value)), -1)
-    last = np.maximum.accumulate(decided) if len(value) else decided
-    return (last >= 0) & entered[last]
+    return _held(entered, entered | left)
+
+
+def _held(on: NDArray[np.bool_], decided: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`on` where it is decided, else as at the last decision; false before the first."""
+    place = np.where(decided, np.arange(len(on)), -1)
+    last = np.maximum.accumulate(place) if len(on) else place
+    return (last >= 0) & on[last]

@@ -1,15 +1,20 @@
-"""`lab db upgrade|check|info`."""
+"""`lab db upgrade|check|info|dump|restore`."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from services.cli import backup
 from services.cli.app import database
 from shared.db import migrate, timescale
 from shared.db.engine import DatabaseUnreachable, sync_engine, unreachable
 from shared.settings import Database, load
+
+Told = TypeVar("Told")
 
 
 @database.command()
@@ -34,7 +39,36 @@ def info() -> None:
         typer.echo(f"{name:24} {value}")
 
 
-def _facts(engine: Any) -> dict[str, object]:
+@database.command()
+def dump(file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
+    """Write everything to FILE, as it is at this moment; services may go on."""
+
+    def act(engine: Engine) -> dict[str, int]:
+        with backup.frozen(engine) as (connection, snapshot):
+            backup.dump(engine, file, snapshot)
+            return backup.rows(connection)
+
+    typer.echo(f"{file} holds {_told(_with_engine(act))}")
+
+
+@database.command()
+def restore(file: Annotated[Path, typer.Argument(help="A file of `lab db dump`.")]) -> None:
+    """Fill an empty database (LAB_DATABASE_URL) from FILE."""
+
+    def act(engine: Engine) -> dict[str, int]:
+        backup.restore(engine, file)
+        with engine.connect() as connection:
+            return backup.rows(connection)
+
+    typer.echo(f"restored {_told(_with_engine(act))}; now run `lab db upgrade`")
+
+
+def _told(rows: dict[str, int]) -> str:
+    named = ", ".join(f"{rows.get(name, 0)} {name}s" for name in ("reading", "uplink", "device"))
+    return f"{sum(rows.values())} rows in {len(rows)} tables, among them {named}"
+
+
+def _facts(engine: Engine) -> dict[str, object]:
     with engine.connect() as connection:
         facts: dict[str, object] = {**timescale.versions(connection)}
         facts["revision"] = migrate.current(connection) or "none: run `lab db upgrade`"
@@ -54,7 +88,7 @@ _ROWS = """
 """
 
 
-def _with_engine(act: Any) -> Any:
+def _with_engine(act: Callable[[Engine], Told]) -> Told:
     settings = load(Database)
     engine = sync_engine(settings)
     try:

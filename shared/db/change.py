@@ -50,6 +50,16 @@ _SINCE: Final = text("""
     LIMIT :limit
 """)
 
+_REBASE_POSITIONS: Final = text("""
+    UPDATE job SET progress = progress || jsonb_build_object('xid', 1, 'batch_id', coalesce(
+        (SELECT min(batch_id) - 1 FROM change
+          WHERE (change.xid, batch_id)
+              > ((progress ->> 'xid')::xid8, (progress ->> 'batch_id')::bigint)),
+        (SELECT max(batch_id) FROM change),
+        0))
+    WHERE progress ? 'xid'
+""")
+
 _HORIZON: Final = """
     SELECT pg_snapshot_xmin(now)::text::bigint, pg_snapshot_xmax(now)::text::bigint
     FROM pg_current_snapshot() AS now
@@ -72,6 +82,19 @@ def since(connection: Connection, position: Position, limit: int = 500) -> list[
         )
         for row in rows
     ]
+
+
+def rebase(connection: Connection) -> None:
+    """Make changes and positions mean the same in another cluster, as after a restore.
+
+    Transaction ids begin anew there: a position of the old cluster would be ahead of all that
+    follows. Followers stand before the first change they have not passed; what they are told a
+    second time changes nothing.
+    """
+    connection.execute(_REBASE_POSITIONS)
+    connection.execute(
+        text("UPDATE change SET xid = '1'")
+    )  # older than any transaction of a cluster
 
 
 def horizon(connection: psycopg.Connection) -> Horizon:

@@ -8,26 +8,22 @@ from shared.db.tables import metadata
 
 Edition = Literal["community", "apache", "plain"]
 CHUNK: Final = "7 days"
+_LICENCE: Final = text("SELECT current_setting('timescaledb.license', true)")
+_EXTENSION: Final = text("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
 
 
 def edition(connection: Connection) -> Edition:
     """TimescaleDB's edition in this database, or plain PostgreSQL."""
-    licence = connection.scalar(
-        text("""
-            SELECT current_setting('timescaledb.license', true)
-            FROM pg_extension WHERE extname = 'timescaledb'
-        """)
-    )
-    return "plain" if licence is None else "community" if licence == "timescale" else "apache"
+    if connection.scalar(_EXTENSION) is None:
+        return "plain"
+    return "community" if compresses(connection) else "apache"
 
 
 def versions(connection: Connection) -> dict[str, str | None]:
     """Server, TimescaleDB version (null where absent) and edition."""
     return {
         "postgresql": connection.scalar(text("SHOW server_version")),
-        "timescaledb": connection.scalar(
-            text("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
-        ),
+        "timescaledb": connection.scalar(_EXTENSION),
         "edition": edition(connection),
     }
 
@@ -58,6 +54,25 @@ def apply(connection: Connection) -> list[str]:
             {"name": name, "column": column, "chunk": CHUNK},
         )
     return list(todo)
+
+
+def compresses(connection: Connection) -> bool:
+    """Whether this server may compress, be the extension in this database yet or not."""
+    return connection.scalar(_LICENCE) == "timescale"
+
+
+def installable(connection: Connection, version: str) -> bool:
+    """Whether exactly this version of TimescaleDB is in this database, or can be."""
+    there = connection.scalar(_EXTENSION)
+    offered = connection.scalars(
+        text("SELECT version FROM pg_available_extension_versions WHERE name = 'timescaledb'")
+    )
+    return _loaded(connection) and (there == version if there else version in set(offered))
+
+
+def install(connection: Connection, version: str) -> None:
+    """Put the extension into this database, in a version that is `installable`."""
+    connection.execute(text(f"CREATE EXTENSION IF NOT EXISTS timescaledb VERSION '{version}'"))
 
 
 def _loaded(connection: Connection) -> bool:

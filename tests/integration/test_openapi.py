@@ -21,7 +21,9 @@ pytestmark = pytest.mark.database
 FULL = "LAB_TEST_FULL" in os.environ
 DOCUMENT: dict[str, Any] = create_app(Database(url="postgresql://lab@/nowhere")).openapi()
 OPERATIONS = {
-    path: operation for path, methods in DOCUMENT["paths"].items() for operation in methods.values()
+    f"{method} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
 }
 # A stream does not end by itself; tests/integration/test_api_live.py reads it.
 schema = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/v1/live")
@@ -36,7 +38,7 @@ def served(new_database: Callable[[str], Database]) -> Iterator[str]:
     api_world.fill(engine)
     engine.dispose()
     port = free_port()
-    running = server(database)
+    running = server(database, finding_actions=True)
     with listening(Api(port=port)) as listener:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -51,8 +53,10 @@ def test_every_operation_does_what_its_document_says(case: schemathesis.Case, se
     case.call_and_validate(base_url=served)
 
 
-def test_nothing_but_reading_is_offered() -> None:
-    assert {method for methods in DOCUMENT["paths"].values() for method in methods} == {"get"}
+def test_nothing_but_reading_and_acting_on_findings_is_offered() -> None:
+    assert [path for path, methods in DOCUMENT["paths"].items() if set(methods) - {"get"}] == [
+        "/v1/findings/{finding}/actions"
+    ]
 
 
 @pytest.mark.parametrize("path", OPERATIONS)

@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy import ColumnElement, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import ByTimeAndId, Db, Flag, PilotKey, SiteKey, TimeRange, Word
+from services.api import handling
+from services.api.deps import BigId, ByTimeAndId, Db, Flag, PilotKey, SiteKey, TimeRange, Word
 from services.api.listing import (
     ALWAYS,
     FIRST,
@@ -20,8 +21,11 @@ from services.api.listing import (
     from_micros,
     micros,
 )
+from services.api.problem import MISSING, NotFound
 from shared.db.tables import datastream, device, finding, pilot, site
 from shared.domain.place import Origin
+
+Severity = Literal["info", "warning", "alarm", "critical"]
 
 
 class Finding(Payload):
@@ -32,15 +36,17 @@ class Finding(Payload):
     pilot: str = Field(examples=["flood"])
     pilot_id: int
     device: str | None = Field(examples=["gauge-1"])
-    datastream_id: int | None = Field(description="null: about the pilot as a whole")
+    device_id: int | None = Field(description="null: about the pilot as a whole")
+    datastream_id: int | None = Field(description="null: about a device or the pilot as a whole")
     property: str | None = Field(examples=["water_level"])
     unit: str | None = Field(description="of values of that datastream", examples=["m"])
     kind: str = Field(examples=["flood_warning"])
-    severity: Literal["info", "warning", "alarm", "critical"]
+    severity: Severity
     confidence: float | None = Field(description="0 to 1; null: not estimated")
     started_at: datetime
     ended_at: datetime | None
     active: bool = Field(description="neither ended nor withdrawn")
+    state: handling.State = Field(description="what people did about it: see its actions")
     evidence: dict[str, Any] = Field(description="what it rests on, as the analysis wrote it")
     origin: Origin
     created_at: datetime
@@ -53,6 +59,7 @@ class Findings(Listing[Finding]):
 
 
 router = APIRouter(tags=["findings"])
+_STATE = handling.state()
 _ACTIVE = and_(finding.c.ended_at.is_(None), finding.c.withdrawn_at.is_(None))
 
 
@@ -62,13 +69,23 @@ async def findings(
     site_key: str | None = None,
     pilot_key: str | None = None,
     kind: str | None = None,
+    severity: Severity | None = None,
+    state: handling.State | None = None,
+    device_id: int | None = None,
     active: bool | None = None,
     withdrawn: bool = False,
     span: Range = ALWAYS,
     page: Page = FIRST,
 ) -> Findings:
     """Findings overlapping `span`; withdrawn: also those that later data undid."""
-    wanted = ((site.c.key, site_key), (pilot.c.key, pilot_key), (finding.c.kind, kind))
+    wanted = (
+        (site.c.key, site_key),
+        (pilot.c.key, pilot_key),
+        (device.c.id, device_id),
+        (finding.c.kind, kind),
+        (finding.c.severity, severity),
+        (_STATE, state),
+    )
     query = _select().where(*(column == value for column, value in wanted if value is not None))
     if active is not None:
         query = query.where(_ACTIVE if active else ~_ACTIVE)
@@ -84,6 +101,14 @@ async def findings(
     return Findings(items=[Finding.model_validate(row) for row in rows], next=following)
 
 
+async def find_finding(connection: AsyncConnection, finding_id: int) -> Finding:
+    """One finding by id, withdrawn or not; raises NotFound."""
+    row = (await connection.execute(_select().where(finding.c.id == finding_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"no finding {finding_id}")
+    return Finding.model_validate(row)
+
+
 def _overlaps(span: Range) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if span.start:
@@ -96,18 +121,22 @@ def _overlaps(span: Range) -> list[ColumnElement[bool]]:
 def _select() -> Select[Any]:
     return (
         select(
-            finding,
+            *(column for column in finding.c if column.name != "device_id"),
             site.c.key.label("site"),
             pilot.c.key.label("pilot"),
             device.c.key.label("device"),
+            device.c.id.label("device_id"),
             datastream.c.property,
             datastream.c.unit,
             _ACTIVE.label("active"),
+            _STATE.label("state"),
         )
         .join(pilot, pilot.c.id == finding.c.pilot_id)
         .join(site, site.c.id == pilot.c.site_id)
         .outerjoin(datastream, datastream.c.id == finding.c.datastream_id)
-        .outerjoin(device, device.c.id == datastream.c.device_id)
+        .outerjoin(
+            device, device.c.id == func.coalesce(finding.c.device_id, datastream.c.device_id)
+        )
     )
 
 
@@ -119,6 +148,8 @@ async def _list(
     site: SiteKey = None,
     pilot: PilotKey = None,
     kind: Word = None,
+    severity: Severity | None = None,
+    state: handling.State | None = None,
     active: Flag | None = None,
     withdrawn: Flag = False,
 ) -> Findings:
@@ -127,8 +158,15 @@ async def _list(
         site_key=site,
         pilot_key=pilot,
         kind=kind,
+        severity=severity,
+        state=state,
         active=active,
         withdrawn=withdrawn,
         span=span,
         page=page,
     )
+
+
+@router.get("/findings/{finding}", summary="One finding", responses=MISSING)
+async def _one(connection: Db, finding: BigId) -> Finding:
+    return await find_finding(connection, finding)

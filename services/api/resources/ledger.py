@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import Db, DeviceKey, SiteKey, SourceKey, TimeRange, paged
+from services.api.deps import NUMBER, Db, DeviceKey, SiteKey, SourceKey, TimeRange, paged
 from services.api.listing import Listing, Page, Payload, cut, from_micros, micros
 from shared.broker_monitor import MonitorUnreachable, pending
 from shared.db import ledger
@@ -108,7 +108,7 @@ async def _ledger(
     request: Request,
     connection: Db,
     span: TimeRange,
-    page: Annotated[Page, Depends(paged(3))],
+    page: Annotated[Page, Depends(paged(NUMBER, NUMBER, NUMBER))],
     site: SiteKey = None,
     source: SourceKey = None,
     device: DeviceKey = None,

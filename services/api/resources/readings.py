@@ -15,7 +15,7 @@ from pydantic import Field
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import Db, Id, TimeRange, paged
+from services.api.deps import NUMBER, Db, Id, TimeRange, paged
 from services.api.listing import ALWAYS, FIRST, Page, Payload, Range, cut, from_micros, micros
 from services.api.problem import MISSING, NotFound, Responses
 from shared.db.tables import datastream, device, site
@@ -232,7 +232,7 @@ async def _list(
     connection: Db,
     datastream: Id,
     span: TimeRange,
-    page: Annotated[Page, Depends(paged(1, default=1000, most=10_000))],
+    page: Annotated[Page, Depends(paged(NUMBER, default=1000, most=10_000))],
     bucket: Annotated[
         Bucket | None, Query(description="width; from one hour on in the site's zone")
     ] = None,

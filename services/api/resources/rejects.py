@@ -1,0 +1,104 @@
+"""What of a device was refused, whole messages and single values, each with its reason."""
+
+from base64 import b64encode
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api.deps import ByTimeAndUuid, Db, Id, Word
+from services.api.listing import (
+    FIRST,
+    Listing,
+    Page,
+    Payload,
+    cut,
+    from_micros,
+    micros,
+    uuid_from,
+    uuid_number,
+)
+from services.api.problem import MISSING, NotFound
+from shared.db.tables import device, rejected, source
+from shared.domain.place import Origin
+
+
+class Reject(Payload):
+    """One refusal; times in UTC. A message of an unknown device belongs to no device's list."""
+
+    reject_id: str
+    received_at: datetime
+    source: str | None = Field(examples=["chirpstack"])
+    scope: Literal["message", "item"] = Field(
+        description="message: refused whole; item: one value of a message that was stored"
+    )
+    reason: str = Field(examples=["unmapped"])
+    detail: str
+    topic: str
+    bytes: int | None = Field(description="length of the payload; null: not kept here")
+    payload: str | None = Field(description="base64; null for items: see their uplink")
+    uplink_id: str | None = Field(description="the stored message an item was part of")
+    origin: Origin
+
+
+class Rejects(Listing[Reject]):
+    """Refusals of one device, the newest received first."""
+
+
+router = APIRouter(tags=["devices"])
+
+
+async def rejects(
+    connection: AsyncConnection,
+    device_id: int,
+    *,
+    reason: str | None = None,
+    page: Page = FIRST,
+) -> Rejects:
+    """Refusals of one device, of one reason where given; raises NotFound."""
+    origin = await connection.scalar(select(device.c.origin).where(device.c.id == device_id))
+    if origin is None:
+        raise NotFound(f"no device {device_id}")
+    fetched = (await connection.execute(_select(device_id, reason, page))).all()
+    rows, following = cut(
+        fetched, page, lambda row: (micros(row.received_at), uuid_number(row.reject_id))
+    )
+    return Rejects(items=[_item(row, origin) for row in rows], next=following)
+
+
+def _select(device_id: int, reason: str | None, page: Page) -> Select[Any]:
+    query = (
+        select(rejected, source.c.key.label("source"))
+        .outerjoin(source, source.c.id == rejected.c.source_id)
+        .where(rejected.c.device_id == device_id)
+    )
+    if reason is not None:
+        query = query.where(rejected.c.reason == reason)
+    if page.after:
+        place = (
+            from_micros(page.after[0]),
+            literal(uuid_from(page.after[1]), rejected.c.reject_id.type),
+        )
+        query = query.where(tuple_(rejected.c.received_at, rejected.c.reject_id) < tuple_(*place))
+    newest_first = query.order_by(rejected.c.received_at.desc(), rejected.c.reject_id.desc())
+    return newest_first.limit(page.limit + 1)
+
+
+def _item(row: Row[Any], origin: Origin) -> Reject:
+    raw = None if row.payload is None else bytes(row.payload)
+    return Reject.model_validate(
+        {
+            **row._mapping,
+            "bytes": None if raw is None else len(raw),
+            "payload": None if raw is None else b64encode(raw).decode(),
+            "origin": origin,
+        }
+    )
+
+
+@router.get("/devices/{device}/rejects", summary="Refusals of a device", responses=MISSING)
+async def _list(connection: Db, device: Id, page: ByTimeAndUuid, reason: Word = None) -> Rejects:
+    return await rejects(connection, device, reason=reason, page=page)

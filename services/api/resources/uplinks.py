@@ -1,0 +1,130 @@
+"""Raw messages of a device, as they were received and before anything was made of them."""
+
+from base64 import b64encode
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api.deps import ByTimeAndUuid, Db, Id, TimeRange
+from services.api.listing import (
+    ALWAYS,
+    FIRST,
+    Listing,
+    Page,
+    Payload,
+    Range,
+    cut,
+    from_micros,
+    micros,
+    uuid_from,
+    uuid_number,
+)
+from services.api.problem import MISSING, NotFound
+from shared.db.tables import device, source, uplink
+from shared.domain.place import Origin
+
+Encoding = Literal["base64", "hex"]
+
+
+class Uplink(Payload):
+    """One message as received; times in UTC. Kept 90 days."""
+
+    uplink_id: str = Field(description="made of topic and bytes alone")
+    observed_at: datetime
+    received_at: datetime
+    source: str | None = Field(examples=["chirpstack"])
+    topic: str
+    f_cnt: int | None = Field(description="LoRaWAN frame counter")
+    f_port: int | None = Field(description="LoRaWAN port")
+    radio: dict[str, Any] | None = Field(description="as the network server told it")
+    gateways: list[str] | None = Field(description="that heard it")
+    bytes: int = Field(description="length of the payload")
+    payload: str = Field(description="all its bytes, in the encoding asked for")
+    text: str | None = Field(description="the payload read as UTF-8; null: it is none")
+    origin: Origin
+
+
+class Uplinks(Listing[Uplink]):
+    """Messages of one device, the newest observed first."""
+
+
+router = APIRouter(tags=["devices"])
+
+
+async def uplinks(
+    connection: AsyncConnection,
+    device_id: int,
+    *,
+    encoding: Encoding = "base64",
+    span: Range = ALWAYS,
+    page: Page = FIRST,
+) -> Uplinks:
+    """Messages of one device observed in `span`; raises NotFound."""
+    origin = await connection.scalar(select(device.c.origin).where(device.c.id == device_id))
+    if origin is None:
+        raise NotFound(f"no device {device_id}")
+    fetched = (await connection.execute(_select(device_id, span, page))).all()
+    rows, following = cut(
+        fetched, page, lambda row: (micros(row.observed_at), uuid_number(row.uplink_id))
+    )
+    return Uplinks(items=[_item(row, origin, encoding) for row in rows], next=following)
+
+
+def _select(device_id: int, span: Range, page: Page) -> Select[Any]:
+    query = (
+        select(uplink, source.c.key.label("source"))
+        .outerjoin(source, source.c.id == uplink.c.source_id)
+        .where(uplink.c.device_id == device_id)
+    )
+    if span.start:
+        query = query.where(uplink.c.observed_at >= span.start)
+    if span.end:
+        query = query.where(uplink.c.observed_at < span.end)
+    if page.after:
+        place = (
+            from_micros(page.after[0]),
+            literal(uuid_from(page.after[1]), uplink.c.uplink_id.type),
+        )
+        # The first bound alone lets the index find the place.
+        query = query.where(
+            uplink.c.observed_at <= place[0],
+            tuple_(uplink.c.observed_at, uplink.c.uplink_id) < tuple_(*place),
+        )
+    newest_first = query.order_by(uplink.c.observed_at.desc(), uplink.c.uplink_id.desc())
+    return newest_first.limit(page.limit + 1)
+
+
+def _item(row: Row[Any], origin: Origin, encoding: Encoding) -> Uplink:
+    raw = bytes(row.payload)
+    return Uplink.model_validate(
+        {
+            **row._mapping,
+            "bytes": len(raw),
+            "payload": raw.hex() if encoding == "hex" else b64encode(raw).decode(),
+            "text": as_text(raw),
+            "origin": origin,
+        }
+    )
+
+
+def as_text(raw: bytes) -> str | None:
+    """The bytes read as UTF-8, or None where they are something else."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+@router.get("/devices/{device}/uplinks", summary="Raw messages of a device", responses=MISSING)
+async def _list(
+    connection: Db,
+    device: Id,
+    span: TimeRange,
+    page: ByTimeAndUuid,
+    encoding: Annotated[Encoding, Query(description="of the payload's bytes")] = "base64",
+) -> Uplinks:
+    return await uplinks(connection, device, encoding=encoding, span=span, page=page)

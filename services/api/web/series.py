@@ -1,6 +1,6 @@
 """Chart panels of a pilot: which series they show, and the table that the chart is drawn from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -28,6 +28,7 @@ STEPS: Final[Mapping[Step, tuple[Bucket | None, timedelta | None]]] = {
 }
 MOST_ROWS: Final = 2000  # a table that a phone can still show
 MOST_SERIES: Final = 6  # colours a reader can tell apart
+EVERY: Final = "*"  # as pilot kinds describe a panel for each property
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,8 @@ async def panels(
 ) -> list[Panel]:
     """The panels a pilot kind describes; without a description one per observed property."""
     heard = [row for row in latest if row.time is not None]
-    wanted = described or [
-        {"property": key, "title": None, "form": "chart"}
-        for key in dict.fromkeys(row.property for row in heard)
-    ]
     made = []
-    for panel in wanted:
+    for panel in _wanted(described or [{"property": EVERY}], heard):
         choices = [row for row in heard if row.property == panel["property"]]
         if choices:
             limits = params.get(panel.get("limits") or "", {})
@@ -110,12 +107,24 @@ async def panels(
     return made
 
 
+def _wanted(
+    described: Sequence[Mapping[str, Any]], heard: Sequence[Latest]
+) -> Iterator[Mapping[str, Any]]:
+    """Each described panel; one for EVERY property becomes one for each that was heard of."""
+    for panel in described:
+        if panel["property"] != EVERY:
+            yield panel
+            continue
+        for key in dict.fromkeys(row.property for row in heard if row.derived_by is None):
+            yield {**panel, "property": key}
+
+
 async def _panel(
     connection: AsyncConnection,
     panel: Mapping[str, Any],
     choices: Sequence[Latest],
     view: View,
-    limits: Mapping[str, Any],
+    limits: object,
 ) -> Panel:
     form = panel.get("form") or "chart"
     columns = _chosen(choices, view.device, most=1 if form == "bars" else MOST_SERIES)
@@ -144,30 +153,59 @@ async def _panel(
         choices=choices,
         rows=sorted(by_time.items(), key=lambda row: row[0], reverse=True),
         cut_short=cut_short,
-        limits=_limits(limits, columns, view.end) if len(columns) == 1 else {},
+        limits=_common([_limits(limits, column, view.end) for column in columns]),
     )
 
 
-def _limits(
-    by_device: Mapping[str, Any], columns: Sequence[Latest], end: datetime
-) -> dict[str, float]:
-    """The numbers of the newest entry that was valid by `end`, e.g. siaga3 → 1.5."""
-    entries = by_device.get(columns[0].device) if isinstance(by_device, Mapping) else None
+def _limits(stated: object, column: Latest, end: datetime) -> dict[str, float]:
+    """The limits of one series by name, lowest first, from a param that states them.
+
+    By device key: the numbers of the newest entry that was valid by `end`, e.g. siaga3 → 1.5. As
+    rules: the limit of each rule for its property, by its label.
+    """
+    said: Mapping[str, Any] = {}
+    if isinstance(stated, Mapping):
+        said = _newest(stated.get(column.device), end)
+    elif isinstance(stated, list):
+        said = dict(
+            limit for rule in stated if isinstance(rule, Mapping) for limit in _ruled(rule, column)
+        )
+    limits = {
+        name: float(value)
+        for name, value in said.items()
+        if name != "valid_from" and isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return dict(sorted(limits.items(), key=lambda limit: limit[1]))
+
+
+def _newest(entries: object, end: datetime) -> Mapping[str, Any]:
     valid = [
         entry
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, Mapping)
         and str(entry.get("valid_from") or "") <= end.date().isoformat()
     ]
-    newest: Mapping[str, Any] = max(
-        valid, key=lambda entry: str(entry.get("valid_from") or ""), default={}
-    )
-    limits = {
-        name: float(value)
-        for name, value in newest.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+    return max(valid, key=lambda entry: str(entry.get("valid_from") or ""), default={})
+
+
+def _ruled(rule: Mapping[str, Any], column: Latest) -> Iterator[tuple[str, Any]]:
+    """The limit a rule sets this series, named by its label, else by its side."""
+    devices = rule.get("devices")
+    if rule.get("property") != column.property or (devices and column.device not in devices):
+        return
+    for side, sign in (("above", ">"), ("below", "<")):
+        if rule.get(side) is not None:
+            yield str(rule.get("label") or f"{sign} {rule[side]}"), rule[side]
+
+
+def _common(limits: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The limits every series of a chart has: lines that hold for one of several mislead."""
+    first, *others = limits
+    return {
+        name: limit
+        for name, limit in first.items()
+        if all(each.get(name) == limit for each in others)
     }
-    return dict(sorted(limits.items(), key=lambda limit: limit[1]))
 
 
 def _chosen(choices: Sequence[Latest], device: str | None, most: int) -> Sequence[Latest]:

@@ -1,0 +1,137 @@
+"""Night flows of an area → leaks: shifts of their level, each open until one as large is gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics import local_time
+from services.analytics.findings import Found
+from services.analytics.methods import cusum, night_flow
+from services.analytics.methods.cusum import Shift, Tuning
+from services.analytics.pilots.leakage.params import Area
+from services.analytics.series import Series
+
+FINDING: Final = "leakage"
+# Chosen on L-Town January to June 2019 (BattLeDIM) alone; see tests/bench/leakage.py.
+TUNING: Final = Tuning(k=0.5, h=8.0, alpha=0.1, learn=night_flow.LEARN)
+GONE: Final = 0.5  # share of a leak's flow by which the level must drop to end it
+SHOWN: Final = 7  # nights before the leak that its evidence tells
+# Share of the night flow before it from which a leak is graver.
+GRAVER: Final = ((1.0, "critical"), (0.2, "alarm"))
+
+
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """Night flows, L/s (n,), one per calendar day from `first` on, NaN where missing."""
+
+    first: date
+    flow: NDArray[np.float64]
+    zone: str
+    window: tuple[int, int]
+
+    def begins(self, index: int) -> datetime:
+        """When the window of a night begins, UTC."""
+        return at_hour(self.first + timedelta(days=index), self.window[0], self.zone)
+
+    def ends(self, index: int) -> datetime:
+        """When the window of a night ends, UTC."""
+        return at_hour(self.first + timedelta(days=index), self.window[1], self.zone)
+
+
+def at_hour(day: date, hour: int, zone: str) -> datetime:
+    """The instant of a local hour, 0 to 24."""
+    if hour == 24:
+        return local_time.midnight(day + timedelta(days=1), zone)
+    return datetime.combine(day, time(hour), ZoneInfo(zone)).astimezone(UTC)
+
+
+def nights(stored: Series, area: Area, zone: str) -> Nights:
+    """Night flows as stored, one reading at each local midnight, on a calendar."""
+    days = [local_time.local_date(local_time.at(moment), zone) for moment in stored.time]
+    if not days:
+        return Nights(date.min, np.empty(0), zone, area.night)
+    flow = np.full((days[-1] - days[0]).days + 1, np.nan)
+    flow[[(day - days[0]).days for day in days]] = stored.value
+    return Nights(days[0], flow, zone, area.night)
+
+
+def leaks(flows: Nights, area: Area) -> list[Found]:
+    """One finding per upward shift, open until a drop of at least half its flow.
+
+    started_at: the first night window that shows it. A drop ends the open leak whose flow is
+    nearest; at the time of the repair where that was told, else at the window that shows it.
+    """
+    value = night_flow.adjusted(flows.flow)
+    told = _told(flows, value, area.repairs)
+    found: list[Found] = []
+    for shift in cusum.shifts(value, TUNING, told):
+        if shift.size > 0:
+            found.append(_leak(flows, area, shift))
+        elif place := _ended_by(found, -shift.size):
+            at = told[shift.at] if shift.told else flows.begins(shift.since)
+            found[place[0]] = _mended(found[place[0]], at, shift)
+    return found
+
+
+def _told(
+    flows: Nights, value: NDArray[np.float64], repairs: Sequence[datetime]
+) -> dict[int, datetime]:
+    """The first known night after each repair."""
+    known = np.flatnonzero(np.isfinite(value))
+    begins = [flows.begins(int(index)) for index in known]
+    found = {}
+    for repair in repairs:
+        after = [int(index) for index, at in zip(known, begins, strict=True) if at >= repair]
+        if after:
+            found[after[0]] = repair
+    return found
+
+
+def _leak(flows: Nights, area: Area, shift: Shift) -> Found:
+    share = shift.size / max(shift.before, 1e-9)
+    shown = range(max(0, shift.since - SHOWN), shift.at + 1)
+    return Found(
+        kind=FINDING,
+        severity=next((grave for least, grave in GRAVER if share >= least), "warning"),
+        started_at=flows.begins(shift.since),
+        ended_at=None,
+        evidence={
+            "area": area.key,
+            "flow_l_s": round(shift.size, 4),
+            "baseline_l_s": round(shift.before, 4),
+            "noise_l_s": round(shift.sigma, 4),
+            "detected_at": flows.ends(shift.at).isoformat(),
+            "nights": [
+                [(flows.first + timedelta(days=index)).isoformat(), _rounded(flows.flow[index])]
+                for index in shown
+            ],
+        },
+    )
+
+
+def _rounded(flow: float) -> float | None:
+    return round(float(flow), 4) if np.isfinite(flow) else None
+
+
+def _ended_by(found: Sequence[Found], drop: float) -> list[int]:
+    """The place of the open leak that a drop ends, if any: the one of the most similar flow."""
+    flows = {
+        place: float(leak.evidence["flow_l_s"])
+        for place, leak in enumerate(found)
+        if leak.ended_at is None and drop >= GONE * leak.evidence["flow_l_s"]
+    }
+    return sorted(flows, key=lambda place: abs(flows[place] - drop))[:1]
+
+
+def _mended(leak: Found, at: datetime, shift: Shift) -> Found:
+    evidence = {
+        **leak.evidence,
+        "drop_l_s": round(-shift.size, 4),
+        "repair": "told" if shift.told else "seen",
+    }
+    return replace(leak, ended_at=max(at, leak.started_at), evidence=evidence)

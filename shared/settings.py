@@ -1,12 +1,20 @@
 """Settings, read from the environment (prefix LAB_) and checked before any connection is made."""
 
-from typing import Literal, Self, TypeVar
+import base64
+import binascii
+import re
+from datetime import time
+from typing import Final, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import OperatorError
+
+Severity = Literal["info", "warning", "alarm", "critical"]
+SECRET_BYTES: Final = 16
+SMTP_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class SettingsError(OperatorError):
@@ -32,7 +40,7 @@ class Database(BaseSettings):
 class Mqtt(BaseSettings):
     """The broker: any that speaks MQTT 3.1.1 (default) or 5."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_MQTT_")
+    model_config = SettingsConfigDict(env_prefix="LAB_MQTT_", env_ignore_empty=True)
 
     url: str = Field(
         default="mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://[user:password@]host:port"
@@ -103,11 +111,93 @@ class Api(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    finding_actions: bool = Field(
+        default=False, description="let whoever reaches the API acknowledge and close findings"
+    )
 
     @model_validator(mode="after")
     def _loopback(self) -> Self:
         if self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("host: must be a loopback address while there is no access control")
+        return self
+
+
+class Alerts(BaseSettings):
+    """Where findings are sent: nowhere unless a webhook or a mail server is named."""
+
+    model_config = SettingsConfigDict(env_prefix="LAB_ALERTS_", env_ignore_empty=True)
+
+    webhook_url: str | None = Field(default=None, description="http:// or https://, never followed")
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="whsec_ and base64, or any text, which is used as it stands"
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]"
+    )
+    mail_from: str | None = None
+    mail_to: str | None = Field(default=None, description="addresses, parted by commas")
+    min_severity: Severity = "warning"
+    quiet: str | None = Field(default=None, description="22:00-06:00, local to each site")
+    attempts: int = Field(default=12, ge=1, le=100, description="before an alert is given up")
+    retry_s: float = Field(default=5.0, gt=0, le=3600, description="first pause; doubles, to 1 h")
+    timeout_s: float = Field(default=10.0, gt=0, le=30, description="for each step of sending")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What is configured of webhook and mail."""
+        named = (("webhook", self.webhook_url), ("mail", self.smtp_url))
+        return tuple(name for name, where in named if where)
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "https://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("must look like https://host/path, without user or password")
+        _ = parts.port
+        return url or None
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(url.get_secret_value() if url else "smtp://none")
+        if parts.scheme not in SMTP_PORTS or not parts.hostname:
+            raise ValueError("must look like smtp+starttls://user:password@host:587")
+        _ = parts.port
+        return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and len(signing_key(secret.get_secret_value())) < SECRET_BYTES:
+            raise ValueError(f"must hold at least {SECRET_BYTES} bytes; whsec_ goes before base64")
+        return secret
+
+    @field_validator("mail_from", "mail_to")
+    @classmethod
+    def _addresses(cls, said: str | None) -> str | None:
+        for each in addresses(said or ""):
+            if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", each, re.ASCII):
+                raise ValueError(f"{each!r} is no address such as duty@city.example")
+        return said
+
+    @field_validator("quiet")
+    @classmethod
+    def _span(cls, said: str | None) -> str | None:
+        if said:
+            begin, end = quiet_hours(said)
+            if begin == end:
+                raise ValueError("begins when it ends; leave it out for no quiet hours")
+        return said or None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.webhook_url and not self.webhook_secret:
+            raise ValueError("webhook_secret: must be set with LAB_ALERTS_WEBHOOK_URL")
+        if self.smtp_url:
+            for field in ("mail_from", "mail_to"):
+                if not addresses(getattr(self, field) or ""):
+                    raise ValueError(f"{field}: must be set with LAB_ALERTS_SMTP_URL")
         return self
 
 
@@ -121,7 +211,7 @@ class Log(BaseSettings):
 
 
 Section = TypeVar("Section", bound=BaseSettings)
-SECTIONS: tuple[type[BaseSettings], ...] = (Database, Mqtt, Ingest, Analytics, Api, Log)
+SECTIONS: tuple[type[BaseSettings], ...] = (Database, Mqtt, Ingest, Analytics, Alerts, Api, Log)
 
 
 def load(section: type[Section]) -> Section:
@@ -135,6 +225,30 @@ def load(section: type[Section]) -> Section:
 def variable(section: type[BaseSettings], field: str) -> str:
     """The environment variable of a field, e.g. LAB_DATABASE_URL."""
     return f"{section.model_config['env_prefix']}{field}".upper()
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes a webhook is signed with: `whsec_` goes before base64, any other text is itself."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        raise ValueError("what follows whsec_ is not base64") from None
+
+
+def quiet_hours(said: str) -> tuple[time, time]:
+    """Local begin and end of quiet hours, e.g. 22:00-06:00; the end may be on the next day."""
+    begin, _, end = said.partition("-")
+    try:
+        return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+    except ValueError:
+        raise ValueError("must look like 22:00-06:00") from None
+
+
+def addresses(said: str) -> list[str]:
+    """Mail addresses parted by commas."""
+    return [each.strip() for each in said.split(",") if each.strip()]
 
 
 def _plain(part: str | None) -> str | None:

@@ -22,6 +22,7 @@ IN_FLIGHT = Gauge("lab_ingest_in_flight", "Messages delivered and not yet acknow
 CONNECTED = Gauge("lab_ingest_broker_connected", "1 while the broker connection stands")
 JOB_SECONDS = Histogram("lab_analytics_job_seconds", "Time of one job slice", ["job"])
 JOB_FAILURES = Counter("lab_analytics_job_failures_total", "Failed job slices", ["job"])
+ALERTS = Counter("lab_alerts_total", "Attempts to send an alert", ["channel", "outcome"])
 LIVE_STREAMS = Gauge("lab_api_live_streams", "Open server-sent event streams")
 
 Health = Callable[[], dict[str, object]]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, or_, select, text
 
 from shared.db.tables import finding
 
+CHANNEL: Final = "finding"  # NOTIFY without payload: findings have changed
 SEVERITIES: Final = ("info", "warning", "alarm", "critical")
 _END: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -68,12 +69,14 @@ def reconcile(
     connection: Connection,
     *,
     pilot_id: int,
-    datastream_id: int,
+    datastream_id: int | None = None,
+    device_id: int | None = None,
     origin: str,
     before: Sequence[Standing],
     now: Sequence[Found],
 ) -> None:
-    """Make `now` the live findings in place of `before`.
+    """Make `now` the live findings in place of `before`: of a datastream, of a device as a whole,
+    or (neither) of the pilot.
 
     An identical finding is untouched. An open one that grew (same kind and start, severity not
     lower, histories only longer) is updated in place: severity, ended_at, confidence, evidence.
@@ -98,6 +101,7 @@ def reconcile(
             "started_at": new.started_at,
             "pilot_id": pilot_id,
             "datastream_id": datastream_id,
+            "device_id": device_id,
             "origin": origin,
         }
         made = connection.scalar(finding.insert().values(**values).returning(finding.c.id))
@@ -109,6 +113,8 @@ def reconcile(
             .where(finding.c.id == old.id)
             .values(withdrawn_at=text("now()"), superseded_by=_successor(old.found, ids))
         )
+    if [old.found for old in before] != [*now]:
+        connection.execute(text(f"NOTIFY {CHANNEL}"))  # alerts need not wait for their period
 
 
 def _same(old: Found, new: Found) -> bool:

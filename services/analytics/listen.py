@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 import structlog
 
+from services.analytics import findings
 from shared.db import change
 from shared.db.change import CHANNEL, REGISTRY_CHANNEL
 from shared.db.engine import DatabaseUnreachable, connect
@@ -20,12 +21,12 @@ log = structlog.get_logger()
 
 
 def follow(database: Database, wake: Callable[[], None], stop: threading.Event) -> None:
-    """Call `wake` soon after each commit of a change or a site file, until `stop`."""
+    """Call `wake` soon after each commit of a change, finding or site file, until `stop`."""
     pause = LOOK_UP_S
     while not stop.is_set():
         try:
             with connect(database, autocommit=True) as connection:
-                for channel in (CHANNEL, REGISTRY_CHANNEL):
+                for channel in (CHANNEL, REGISTRY_CHANNEL, findings.CHANNEL):
                     connection.execute(f"LISTEN {channel}")
                 pause = LOOK_UP_S
                 wake()  # for what was committed while nobody listened

@@ -1,12 +1,14 @@
 """The analytics service: describes itself, then keeps everything derived up to date."""
 
 import threading
+from typing import Final
 
 import structlog
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.analytics import listen, pilot, pilot_job, retention, rollup
+from services.analytics import listen, pilot, pilot_job, retention, rollup, silent
+from services.analytics.alerts import announce, sender
 from services.analytics.outcomes.job import JOB as OUTCOMES
 from services.analytics.outcomes.metric import Metric, metrics, unchanged
 from services.analytics.outcomes.metric import described as metric_described
@@ -15,25 +17,30 @@ from services.analytics.schedule import Schedule
 from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.db.tables import metric_definition, pilot_kind
-from shared.settings import Analytics, Database
+from shared.settings import Alerts, Analytics, Database
 from shared.telemetry import serve_health
+
+UNSENT: Final = Alerts.model_construct()  # no channel: findings are for the pages alone
 
 log = structlog.get_logger()
 
 
-def run(database: Database, settings: Analytics, stop: threading.Event) -> None:
+def run(
+    database: Database, settings: Analytics, stop: threading.Event, alerts: Alerts = UNSENT
+) -> None:
     """Work until `stop` is set. Raises OperatorError when the database cannot be used at start;
     one lost later is waited for."""
     engine = sync_engine(database)
     try:
         migrate.ready(engine, database)
         describe(engine)
-        schedule = Schedule(engine, jobs(), settings.every_s, stop)
+        schedule = Schedule(engine, jobs(alerts), settings.every_s, stop)
         health = serve_health(settings.health_port, schedule.health)
         schedule.start()
-        log.info("analytics started", jobs=[job.name for job in jobs()])
+        log.info("analytics started", jobs=[job.name for job in jobs()], alerts=alerts.channels)
         try:
-            listen.follow(database, schedule.wake, stop)
+            with sender.running(engine, alerts, stop):
+                listen.follow(database, schedule.wake, stop)
         finally:
             stop.set()
             schedule.close()
@@ -43,11 +50,11 @@ def run(database: Database, settings: Analytics, stop: threading.Event) -> None:
         engine.dispose()
 
 
-def jobs() -> list[Job]:
+def jobs(alerts: Alerts = UNSENT) -> list[Job]:
     """Every job of this release."""
     kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
-    followers = [rollup.JOB, *kinds, OUTCOMES]
-    return [*followers, retention.job([job.name for job in followers])]
+    followers = [rollup.JOB, *kinds, OUTCOMES, silent.JOB]
+    return [*followers, announce.job(alerts), retention.job([job.name for job in followers])]
 
 
 def describe(engine: Engine) -> None:

@@ -36,12 +36,13 @@ Work = Callable[[Connection, Progress], Slice]
 class Job:
     """A named piece of recurring work.
 
-    `calm` jobs are not woken by each commit: they run every few periods and see many at once.
+    `calm` jobs are not woken by each commit: they run every few `periods` and see many at once.
     """
 
     name: str
     work: Work
     calm: bool = False
+    periods: int = 5
 
 
 _LOCK: Final = text("SELECT progress, error FROM job WHERE name = :name FOR UPDATE SKIP LOCKED")

@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 from services.analytics.runner import Job, lost, run_slice
 
 WORKERS: Final = 2  # the work is the database's; more only takes its cores away
-CALM_PERIODS: Final = 5
 LONGEST_PAUSE_S: Final = 60.0
 
 log = structlog.get_logger()
@@ -79,7 +78,7 @@ class Schedule:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a run in progress is no news
         self._every_s = every_s
         self._runners = [
-            Runner(job, engine, stop, every_s * (CALM_PERIODS if job.calm else 1)) for job in jobs
+            Runner(job, engine, stop, every_s * (job.periods if job.calm else 1)) for job in jobs
         ]
         self._beat = time.monotonic()
         self._scheduler = BackgroundScheduler(

@@ -180,7 +180,7 @@ def test_any_order_of_arrival_gives_the_same_live_findings(
     wanted = live(engine)
     assert len(wanted) >= 2
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job"))
+        connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
     chance.shuffle(series)
     while series:
         count = chance.randint(1, 25)

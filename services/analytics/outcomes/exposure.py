@@ -165,7 +165,7 @@ def _active(device: Device, edges: Floats) -> Floats:
         return np.zeros(len(edges) - 1)
     stop = edges[-1] if device.cancelled is None else device.cancelled
     return sum(
-        (_inside(edges, *span) for span in _served(device.commissioned, stop, device.maintenance)),
+        (_inside(edges, *span) for span in served(device.commissioned, stop, device.maintenance)),
         start=np.zeros(len(edges) - 1),
     )
 
@@ -174,7 +174,7 @@ def _inside(edges: Floats, start: float, stop: float) -> Floats:
     return np.diff(np.clip(edges, start, max(start, stop)))
 
 
-def _served(
+def served(
     start: float, stop: float, maintenance: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float]]:
     """start … stop without the maintenance spans, which may overlap."""

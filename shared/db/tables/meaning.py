@@ -42,6 +42,11 @@ finding = Table(
         "id",
         postgresql_where=text("announced IS DISTINCT FROM severity"),
     ),
+    Index(
+        "finding_superseded_by_idx",
+        "superseded_by",
+        postgresql_where=text("superseded_by IS NOT NULL"),
+    ),
     Index("finding_device_id_idx", "device_id", postgresql_where=text("device_id IS NOT NULL")),
     one_of("severity", ("info", "warning", "alarm", "critical")),
     one_of("origin", ORIGINS),

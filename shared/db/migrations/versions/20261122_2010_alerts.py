@@ -32,6 +32,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("device_id IS NOT NULL"),
     )
+    op.create_index(
+        "finding_superseded_by_idx",
+        "finding",
+        ["superseded_by"],
+        unique=False,
+        postgresql_where=sa.text("superseded_by IS NOT NULL"),
+    )
     op.create_table(
         "alert",
         sa.Column(
@@ -78,6 +85,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("alert")
+    op.drop_index("finding_superseded_by_idx", table_name="finding")
     op.drop_index("finding_device_id_idx", table_name="finding")
     op.drop_index("finding_unannounced_idx", table_name="finding")
     op.drop_column("finding", "announced")

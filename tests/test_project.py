@@ -98,7 +98,9 @@ def test_import_rules_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-dev.lock", "deploy/requirements.lock"]
+)
 def test_lock_files_are_pinned_by_hash_and_name_no_registry(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text

@@ -58,7 +58,7 @@ def apply(connection: Connection) -> list[str]:
 
 def compresses(connection: Connection) -> bool:
     """Whether this server may compress, be the extension in this database yet or not."""
-    return connection.scalar(_LICENCE) == "timescale"
+    return bool(connection.scalar(_LICENCE) == "timescale")
 
 
 def installable(connection: Connection, version: str) -> bool:

@@ -63,7 +63,7 @@ def running(
             ack_wait=ack_wait,
         )
     )
-    child = spawn("nats", [_binary(), "-c", str(config)], log=directory / "nats.log")
+    child = spawn("nats", [program(), "-c", str(config)], log=directory / "nats.log")
     monitor_url = f"http://127.0.0.1:{monitor_port}"
     try:
         wait_until(
@@ -86,11 +86,12 @@ def free_port() -> int:
 
 def version() -> str:
     """The embedded broker's version, e.g. 2.15.1."""
-    out = subprocess.run([_binary(), "--version"], capture_output=True, text=True, check=True)
+    out = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True)
     return out.stdout.strip().removeprefix("nats-server: v")
 
 
-def _binary() -> str:
+def program() -> str:
+    """The embedded broker's program; raises OperatorError where it is not installed."""
     beside = Path(sys.executable).with_name("nats-server")
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     if found is None:

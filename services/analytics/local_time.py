@@ -21,6 +21,12 @@ def local_date(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
+def hour(moment: datetime, zone: str) -> datetime:
+    """The instant (UTC) at which the local hour of an instant begins."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
 def monday(moment: datetime, zone: str) -> date:
     """The first day of the week an instant falls in, in `zone`."""
     day = local_date(moment, zone)

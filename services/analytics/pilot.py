@@ -43,13 +43,17 @@ class FindingKind:
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """One pilot of a kind, as the analysis needs it."""
+    """One pilot of a kind, as the analysis needs it.
+
+    present: see services/analytics/present.py; null while nothing was ever heard.
+    """
 
     id: int
     key: str
     zone: str
     origin: str
     params: Mapping[str, Any] = field(hash=False)
+    present: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class Datastream:
 
 # The earliest changed hour of each touched datastream: everything from there on may differ.
 Touched = Mapping[Datastream, datetime]
+# By datastream id of the pilot: when its result may differ although no reading arrived. Once the
+# present reaches that moment, the datastream is touched from it on.
+Due = Mapping[int, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,8 @@ class PilotKind:
 
     `analyse` brings derived readings and findings to what the readings say now. It must give the
     same result in whatever order they arrived, and raises PilotParamsError for unusable params.
+    What it returns replaces what was due for the touched datastreams; null: time changes nothing.
+    whole: all that was touched of a pilot is analysed at once, not a few datastreams at a time.
     """
 
     name: str
@@ -83,7 +92,8 @@ class PilotKind:
     derives: tuple[str, ...]
     findings: tuple[FindingKind, ...]
     panels: tuple[Panel, ...]
-    analyse: Callable[[Connection, Pilot, Touched], None]
+    analyse: Callable[[Connection, Pilot, Touched], Due | None]
+    whole: bool = False
 
 
 def kinds() -> dict[str, PilotKind]:

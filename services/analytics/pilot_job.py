@@ -1,10 +1,11 @@
-"""Jobs `pilot:<kind>`: follow `change` and hand each pilot what was touched of it."""
+"""Jobs `pilot:<kind>`: follow `change` and the present, and hand each pilot what they touched."""
 
 import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from services.analytics import follow, series
 from services.analytics.pilot import EVERY, Datastream, Pilot, PilotKind
+from services.analytics.present import present
 from services.analytics.runner import Job, Progress, Slice, lost
 from shared.errors import OperatorError
 
@@ -44,8 +46,10 @@ def job(kind: PilotKind) -> Job:
     return Job(f"pilot:{kind.name}", lambda connection, progress: work(connection, progress, kind))
 
 
-def work(connection: Connection, progress: Progress, kind: PilotKind) -> Slice:
-    """One slice: read changes, then analyse what they touched for about a second.
+def work(
+    connection: Connection, progress: Progress, kind: PilotKind, clock: datetime | None = None
+) -> Slice:
+    """One slice: read changes, then analyse what they and passing time touched for about a second.
 
     What is left over, and what failed, stays `owed` in the progress: one pilot with unusable
     params does not hold up the others.
@@ -53,22 +57,23 @@ def work(connection: Connection, progress: Progress, kind: PilotKind) -> Slice:
     taken = follow.take(connection, follow.position(progress))
     members = _members(connection, kind)
     owed = _owed(progress, members, follow.earliest(taken.cells))
-    errors, waiting = _analyse(connection, kind, members, owed)
+    due = _due(progress, members)
+    members = _at_present(connection, members, {*owed, *due}, clock or datetime.now(UTC))
+    _pass(members, due, owed)
+    errors, waiting = _analyse(connection, kind, members, owed, due)
     stored = {
         **taken.position._asdict(),
         "pilots": {str(pilot.id): _digest(pilot) for pilot in members},
         "datastreams": {str(pilot.id): [each.id for each in own] for pilot, own in members.items()},
-        "owed": {str(number): hour.isoformat() for number, hour in owed.items()},
+        "owed": _written(owed),
+        "due": _written(due),
     }
     return Slice(stored, taken.more or waiting, "; ".join(errors) or None)
 
 
 def _owed(progress: Progress, members: Members, touched: Hours) -> Hours:
     """The first hour to look at again, per datastream of these pilots."""
-    before = {
-        int(number): datetime.fromisoformat(hour)
-        for number, hour in progress.get("owed", {}).items()
-    }
+    before = _read(progress.get("owed", {}))
     owed: Hours = {}
     for pilot, own in members.items():
         known = _known(progress, pilot)
@@ -81,6 +86,34 @@ def _owed(progress: Progress, members: Members, touched: Hours) -> Hours:
     return owed
 
 
+def _due(progress: Progress, members: Members) -> Hours:
+    """When to look at datastreams again that are still a pilot's."""
+    numbers = {each.id for own in members.values() for each in own}
+    due = _read(progress.get("due", {}))
+    return {number: moment for number, moment in due.items() if number in numbers}
+
+
+def _at_present(
+    connection: Connection, members: Members, wanted: set[int], clock: datetime
+) -> Members:
+    """The same members, pilots with a wanted datastream knowing their present."""
+    return {
+        replace(pilot, present=present(connection, pilot.id, pilot.origin, clock))
+        if any(each.id in wanted for each in own)
+        else pilot: own
+        for pilot, own in members.items()
+    }
+
+
+def _pass(members: Members, due: Hours, owed: Hours) -> None:
+    """Add to `owed` what became due by the present of its pilot."""
+    for pilot, own in members.items():
+        for each in own:
+            moment = due.get(each.id)
+            if moment and pilot.present and moment <= pilot.present:
+                owed[each.id] = min(moment, owed.get(each.id, moment))
+
+
 def _known(progress: Progress, pilot: Pilot) -> set[int]:
     """The datastreams judged before as they would be now: none after new params or zone."""
     if progress.get("pilots", {}).get(str(pilot.id)) != _digest(pilot):
@@ -89,19 +122,22 @@ def _known(progress: Progress, pilot: Pilot) -> set[int]:
 
 
 def _analyse(
-    connection: Connection, kind: PilotKind, members: Members, owed: Hours
+    connection: Connection, kind: PilotKind, members: Members, owed: Hours, due: Hours
 ) -> tuple[list[str], bool]:
-    """Work `owed` off, removing what is done; returns what failed and whether time ran out."""
+    """Work `owed` off, removing what is done and renewing what is due; returns what failed and
+    whether time ran out."""
     until = time.monotonic() + SLICE_S
     errors: list[str] = []
     progressed = False  # at least one part a slice, however slow the database is
     for pilot, own in members.items():
-        for part in _parts(connection, [each for each in own if each.id in owed], owed):
+        mine = [each for each in own if each.id in owed]
+        for part in [mine] if kind.whole and mine else _parts(connection, mine, owed):
             if progressed and time.monotonic() > until:
                 return errors, True
             try:
                 with connection.begin_nested():
-                    kind.analyse(connection, pilot, {each: owed[each.id] for each in part})
+                    touched = {each: owed[each.id] for each in part}
+                    later = kind.analyse(connection, pilot, touched) or {}
             except Exception as error:
                 if lost(error):
                     raise
@@ -112,6 +148,9 @@ def _analyse(
             progressed = True
             for each in part:
                 del owed[each.id]
+                due.pop(each.id, None)
+            for number, moment in later.items():
+                due[number] = min(moment, due.get(number, moment))
     return errors, False
 
 
@@ -137,6 +176,14 @@ def _members(connection: Connection, kind: PilotKind) -> Members:
             Datastream(row.datastream_id, row.device_id, row.device, row.property, row.channel)
         )
     return members
+
+
+def _read(stored: Mapping[str, str]) -> Hours:
+    return {int(number): datetime.fromisoformat(moment) for number, moment in stored.items()}
+
+
+def _written(moments: Hours) -> dict[str, str]:
+    return {str(number): moment.isoformat() for number, moment in moments.items()}
 
 
 def _digest(pilot: Pilot) -> str:

@@ -59,6 +59,11 @@ PROPERTIES: Final = {
         Property("nitrogen_dioxide", "ug/m3", "Nitrogen dioxide", hard=(0, 10000), soft=(0, 3000)),
         Property("hydrocarbons", "ug/m3", "Hydrocarbons", hard=(0, 50000), soft=(0, 2000)),
         Property("ispu", "1", "Air quality index (ISPU)", hard=(0, 500), decimals=0),
+        Property("ispu_daily", "1", "Air quality index of the day", hard=(0, 500), decimals=0),
+        Property("ispu_pollutant", "1", "Index of one pollutant", hard=(0, 500), decimals=0),
+        Property(
+            "ispu_pollutant_daily", "1", "Index of one pollutant, daily", hard=(0, 500), decimals=0
+        ),
         Property("salinity", "PSU", "Salinity", hard=(0, 75), soft=(0, 45)),
         Property("ammonia", "mg/L", "Ammonia (as N)", hard=(0, 1000), soft=(0, 50)),
         Property("nitrate", "mg/L", "Nitrate (as N)", hard=(0, 1000), soft=(0, 100)),
@@ -85,6 +90,7 @@ PROPERTIES: Final = {
         Property("phenols", "mg/L", "Phenols", hard=(0, 1000), soft=(0, 10), decimals=4),
         Property("faecal_coliform", "MPN/100mL", "Faecal coliform", hard=(0, 1e12), decimals=0),
         Property("total_coliform", "MPN/100mL", "Total coliform", hard=(0, 1e12), decimals=0),
+        Property("water_limit_ratio", "1", "Share of the limit used", hard=(0, 1e9)),
         Property("water_pollution_index", "1", "Water pollution index", hard=(0, 100)),
         Property("battery_level", "%", "Battery level", hard=(0, 100), decimals=0),
         Property("link_margin", "dB", "Link margin", hard=(-64, 63), soft=(-32, 40), decimals=0),

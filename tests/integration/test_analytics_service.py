@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from services.analytics import main
+from services.analytics import main, pilot
 from services.analytics.outcomes.metric import Metric, metrics
 from services.analytics.runner import Job, Progress, Slice, run_slice
 from services.analytics.schedule import Runner
@@ -79,9 +79,10 @@ def test_it_describes_what_it_can_do(database: Database, engine: Engine) -> None
     with service(database, every_s=3600):
         until(lambda: world.rows(engine, "SELECT FROM job"))
     kinds = world.rows(engine, "SELECT kind, description FROM pilot_kind ORDER BY kind")
-    assert [row["kind"] for row in kinds] == ["flood", "metering"]
-    assert kinds[1]["description"]["derives"] == ["water_consumption", "water_consumption_daily"]
-    assert kinds[0]["description"]["panels"][0]["property"] == "water_level"
+    assert [row["kind"] for row in kinds] == sorted(pilot.kinds())
+    by_kind = {row["kind"]: row["description"] for row in kinds}
+    assert by_kind["metering"]["derives"] == ["water_consumption", "water_consumption_daily"]
+    assert by_kind["flood"]["panels"][0]["property"] == "water_level"
     metrics = world.rows(engine, "SELECT metric, description FROM metric_definition ORDER BY 1")
     assert [(row["metric"], row["description"]["name"]) for row in metrics] == [
         ("P1-01", "device_activation"),

@@ -1,0 +1,315 @@
+"""Pilot kind parking: overstays and use of bays and car parks, in any order, as time passes."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from services.analytics import pilot, pilot_job
+from services.analytics.runner import Job, run_slice
+from tests.integration import analytics_site as world
+
+pytestmark = pytest.mark.database
+Apply = Callable[[object], list[str]]
+START = datetime(2026, 3, 1, 17, tzinfo=UTC)  # Monday, 00:00 in Jakarta
+MINUTE = timedelta(minutes=1)
+DAY_MIN = 24 * 60
+
+LIVE = """
+    SELECT device.key AS device, finding.kind, severity, started_at, ended_at, evidence
+    FROM finding JOIN datastream ON datastream.id = datastream_id
+    JOIN device ON device.id = datastream.device_id
+    WHERE withdrawn_at IS NULL ORDER BY started_at, device.key, finding.kind
+"""
+DERIVED = """
+    SELECT property, device.key AS device, channel, time, value, quality
+    FROM reading JOIN datastream ON datastream.id = datastream_id
+    JOIN device ON device.id = device_id
+    WHERE derived_by = 'parking' ORDER BY property, device.key, channel, time
+"""
+
+
+def site(
+    *bays: str, counts: tuple[str, ...] = (), origin: str = "simulated", **params: Any
+) -> dict[str, Any]:
+    """Bays and counted car parks of one pilot; bays give a sign of life every four hours."""
+    made = world.site()
+    made["profiles"] = [
+        {
+            "key": "bay",
+            "interval_s": 4 * 3600,
+            "fields": {"occupied": {"property": "bay_occupied", "unit": "1"}},
+        },
+        {
+            "key": "count",
+            "interval_s": 1800,
+            "fields": {"vehicles": {"property": "parking_occupied", "unit": "1"}},
+        },
+    ]
+    made["pilots"] = [
+        {
+            "key": "parking",
+            "service": "MOB-02",
+            "kind": "parking",
+            "phase": 1,
+            "origin": origin,
+            "params": params,
+        }
+    ]
+    made["devices"] = [
+        {"key": key, "pilot": "parking", "profile": profile, "source": "plain", "origin": origin}
+        for profile, keys in (("bay", bays), ("count", counts))
+        for key in keys
+    ]
+    return made
+
+
+def minutes(*states: tuple[float, float]) -> list[world.Reading]:
+    """Readings at (minutes after START, state)."""
+    return world.good([(START + MINUTE * at, float(value)) for at, value in states])
+
+
+def say(engine: Engine, bay: str, *states: tuple[float, float]) -> None:
+    world.write(engine, world.datastream(engine, bay, "bay_occupied"), minutes(*states))
+
+
+def live(engine: Engine) -> list[dict[str, Any]]:
+    assert world.errors(engine) == {}
+    return world.rows(engine, LIVE)
+
+
+def derived(engine: Engine, name: str, channel: str = "all") -> list[tuple[float, float, int]]:
+    """(hours after START, value, quality) of a derived series."""
+    assert world.errors(engine) == {}
+    return [
+        ((row["time"] - START) / MINUTE / 60, round(row["value"], 6), row["quality"])
+        for row in world.rows(engine, DERIVED)
+        if (row["property"], row["channel"]) == (name, channel)
+    ]
+
+
+def test_an_overstay_is_found_when_another_bays_message_passes_its_limit(
+    engine: Engine, apply_site: Apply
+) -> None:
+    apply_site(site("a", "b", limit_min=120))
+    say(engine, "a", (0, 0), (60, 1))
+    say(engine, "b", (180, 0))
+    world.settle(engine)
+    assert live(engine) == []  # just at its limit
+    say(engine, "b", (180.1, 0))
+    world.settle(engine)
+    (found,) = live(engine)
+    assert (found["device"], found["kind"], found["severity"]) == ("a", "overstay", "warning")
+    assert (found["started_at"], found["ended_at"]) == (START + 180 * MINUTE, None)
+    assert found["evidence"] == {
+        "occupied_since": (START + 60 * MINUTE).isoformat(),
+        "arrival_seen": True,
+        "departure_seen": None,
+        "limit_min": 120.0,
+        "stay_min": None,
+    }
+
+
+def test_an_overstay_ends_in_place_when_the_car_leaves(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site("a", "b", limit_min=120))
+    say(engine, "a", (0, 0), (60, 1), (240, 1))
+    world.settle(engine)
+    say(engine, "a", (300, 0))
+    world.settle(engine)
+    stored = world.rows(engine, "SELECT ended_at, withdrawn_at, evidence FROM finding")
+    assert [(row["ended_at"], row["withdrawn_at"]) for row in stored] == [
+        (START + 300 * MINUTE, None)
+    ]
+    assert stored[0]["evidence"]["stay_min"] == 240.0
+    assert stored[0]["evidence"]["departure_seen"] is True
+    say(engine, "a", (400, 1), (410, 0))
+    world.settle(engine)
+    assert len(live(engine)) == 1
+
+
+def test_a_late_departure_withdraws_an_overstay(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site("a", "b", limit_min=60))
+    say(engine, "a", (0, 0), (60, 1))
+    say(engine, "b", (200, 0))
+    world.settle(engine)
+    assert len(live(engine)) == 1
+    say(engine, "a", (100, 0))
+    world.settle(engine)
+    assert live(engine) == []
+
+
+def test_a_measured_pilots_limits_pass_by_the_clock(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site("a", origin="measured", limit_min=60))
+    say(engine, "a", (0, 0), (60, 1))
+    clock = [START + 119 * MINUTE]
+    kind = pilot.kinds()["parking"]
+    job = Job("test", lambda c, progress: pilot_job.work(c, progress, kind, clock[0]))
+
+    def run() -> None:
+        while run_slice(engine, job):
+            pass
+
+    run()
+    assert live(engine) == []
+    clock[0] = START + 121 * MINUTE
+    run()
+    assert [row["started_at"] for row in live(engine)] == [START + 120 * MINUTE]
+
+
+def test_use_of_bays_by_hour_and_day(engine: Engine, apply_site: Apply) -> None:
+    """Two bays: one taken 08:30-10:00, the other 09:00-09:15."""
+    apply_site(site("a", "b"))
+    heartbeats = [(240.0 * n, 0.0) for n in range(7)]
+    say(engine, "a", *heartbeats, (510, 1), (600, 0))
+    say(engine, "b", *heartbeats, (540, 1), (555, 0))
+    world.settle(engine)
+    occupancy = derived(engine, "parking_occupancy")
+    assert len(occupancy) == 24
+    assert [cell for cell in occupancy if cell[1]] == [(8, 25.0, 1), (9, 62.5, 1)]
+    arrivals = derived(engine, "parking_arrivals")
+    assert [cell for cell in arrivals if cell[1]] == [(8, 1, 1), (9, 1, 1)]
+    assert derived(engine, "parking_turnover") == [(0, 1.0, 1)]
+    assert derived(engine, "parking_stay_mean") == [(0, 52.5, 1)]
+
+
+def test_an_hour_is_derived_when_it_is_over(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site("a", "b"))
+    say(engine, "a", (0, 0), (30, 1))
+    say(engine, "b", (0, 0), (59, 0))
+    world.settle(engine)
+    assert derived(engine, "parking_occupancy") == []
+    say(engine, "b", (61, 0))
+    world.settle(engine)
+    assert derived(engine, "parking_occupancy") == [(0, 25.0, 1)]
+
+
+def test_a_silent_sensor_makes_its_bay_unknown(engine: Engine, apply_site: Apply) -> None:
+    """A sign of life is due every four hours; after twelve the state is not believed."""
+    apply_site(site("a", "b", limit_min=60))
+    say(engine, "a", (0, 0), (60, 1))
+    say(engine, "b", *((240.0 * n, 0.0) for n in range(7)))
+    world.settle(engine)
+    (found,) = live(engine)
+    assert found["ended_at"] == START + (60 + 12 * 60) * MINUTE
+    assert found["evidence"]["departure_seen"] is False
+    occupancy = derived(engine, "parking_occupancy")
+    assert occupancy[12:14] == [(12, 50.0, 1), (13, 0.0, 3)]
+    assert derived(engine, "parking_stay_mean") == []
+
+
+def test_zones_and_the_whole_pilot(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site("a", "b", "c", zones={"north": ["a", "b"], "south": ["c"]}))
+    for bay in ("a", "b", "c"):
+        say(engine, bay, (0, 1 if bay == "a" else 0), (60, 0))
+    world.settle(engine)
+    assert derived(engine, "parking_occupancy") == [(0, 33.333333, 1)]
+    assert derived(engine, "parking_occupancy", "north") == [(0, 50.0, 1)]
+    assert derived(engine, "parking_occupancy", "south") == [(0, 0.0, 1)]
+    apply_site(site("a", "b", "c", zones={"east": ["a"]}))
+    world.settle(engine)
+    assert derived(engine, "parking_occupancy", "east") == [(0, 100.0, 1)]
+    assert derived(engine, "parking_occupancy", "north") == []
+
+
+def test_counted_car_parks(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site(counts=("x", "y", "z"), capacity={"x": 100, "y": 300}))
+    for device, values in (("x", (50, 70, 110)), ("y", (30, 60, 60)), ("z", (5, 5, 5))):
+        number = world.datastream(engine, device, "parking_occupied")
+        world.write(engine, number, minutes(*zip((0, 30, 60), values, strict=True), (120, 0)))
+    world.settle(engine)
+    found = world.rows(engine, DERIVED)
+    assert {row["property"] for row in found} == {"parking_occupancy"}
+    by_device = [(row["device"], row["channel"], row["value"], row["quality"]) for row in found]
+    assert by_device == [
+        ("x", "", 60.0, 1),
+        ("x", "", 110.0, 3),  # more vehicles than spaces
+        ("x", "all", 26.25, 1),
+        ("x", "all", 42.5, 3),
+        ("y", "", 15.0, 1),
+        ("y", "", 20.0, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"limits_min": 5}, "unknown param limits_min; there are capacity"),
+        ({"limit_min": 0}, "limit_min must be a number, above 0"),
+        ({"limit_min": {"a": "long"}}, "limit_min of a must be a number"),
+        ({"limit_min": {"q": 5}}, "limit_min: q is no device of this pilot"),
+        ({"capacity": {"a": -3}}, "capacity of a must be a number"),
+        ({"grace_min": -1}, "grace_min must be a number, 0 or more"),
+        ({"zones": {"north": ["q"]}}, "zone north: q is no device of this pilot"),
+        ({"zones": {"north": []}}, "zone north must list device keys"),
+        ({"zones": {"all": ["a"]}}, "zone all: 'all' is the whole pilot"),
+        ({"zones": ["a"]}, "zones must give a list of device keys by zone"),
+        ({"full": {"at": 3}}, "full: unknown param at; there are at_pct, for_min"),
+        ({"full": 90}, "full must give at_pct and for_min"),
+        ({"hold_min": True}, "hold_min must be a number, above 0"),
+    ],
+)
+def test_unusable_params_are_named(
+    engine: Engine, apply_site: Apply, params: dict[str, Any], said: str
+) -> None:
+    apply_site(site("a", **params))
+    say(engine, "a", (0, 0))
+    world.settle(engine)
+    assert f"town/parking: {said}" in world.errors(engine)["pilot:parking"]
+
+
+def faulty(seed: int, days: int) -> dict[str, list[world.Reading]]:
+    """Three bays with heartbeats, flapping, repeats, lost departures and silences."""
+    chance = random.Random(seed)
+    said: dict[str, list[world.Reading]] = {}
+    for bay in ("a", "b", "c"):
+        at, state, readings = chance.uniform(0, 300), 0.0, []
+        while at < days * DAY_MIN:
+            readings.append((at, state))
+            if chance.random() < 0.15:
+                state = 1 - state
+                for _ in range(chance.choice((0, 0, 1, 2))):  # flapping, a sensor that restarts
+                    at += chance.uniform(0.05, 1.5)
+                    readings.append((at, 1 - readings[-1][1]))
+            elif chance.random() < 0.5:
+                state = 1 - state
+            at += chance.choice((3, 20, 45, 90, 200, 230))
+            if chance.random() < 0.01:
+                at += chance.uniform(500, 2500)
+        said[bay] = [
+            (START + MINUTE * round(at, 3), value, 4 if chance.random() < 0.02 else 1)
+            for at, value in readings
+        ]
+    return said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_of_arrival_gives_the_same_readings_and_findings(
+    engine: Engine, apply_site: Apply, seed: int
+) -> None:
+    chance = random.Random(seed)
+    apply_site(site("a", "b", "c", limit_min={"a": 60, "b": 200}, zones={"n": ["b", "c"]}))
+    said = faulty(seed, days=6)
+    number = {bay: world.datastream(engine, bay, "bay_occupied") for bay in said}
+    for bay, readings in said.items():
+        world.write(engine, number[bay], readings)
+    world.settle(engine)
+    wanted = world.rows(engine, DERIVED), live(engine)
+    assert len(wanted[1]) > 5
+    assert {row["quality"] for row in wanted[0]} == {1, 3}
+    every = sorted((reading, bay) for bay, readings in said.items() for reading in readings)
+    for disorder in (0, 40, len(every)):  # in time order, nearly so, not at all
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
+        order = sorted(range(len(every)), key=lambda i: i + chance.uniform(0, disorder))
+        while order:
+            count = chance.randint(1, 60)
+            for i in order[:count]:
+                world.write(engine, number[every[i][1]], [every[i][0]])
+            order = order[count:]
+            if chance.random() < 0.7:
+                world.settle(engine)
+        world.settle(engine)
+        assert (world.rows(engine, DERIVED), live(engine)) == wanted

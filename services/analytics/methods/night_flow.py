@@ -1,5 +1,8 @@
 """Night flow of a supply area: the flow when people use least, made comparable across the week."""
 
+from collections.abc import Sequence
+from math import isfinite
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 WEEK: Final = 7
+HALF: Final = WEEK // 2
 WEEKS: Final = 8  # how many past weeks tell what is usual for a day of the week
 LEARN: Final = 14  # nights before any is judged: each day of the week twice
 PRESENT: Final = 5  # nights of a week that tell its middle
@@ -23,36 +27,20 @@ def means(hourly: Floats, first: NDArray[np.intp], past: NDArray[np.intp]) -> Fl
     )
 
 
-def adjusted(nights: Floats) -> Floats:
-    """Night flows less what is usual for their day of the week.
+def usual(nights: Sequence[float], day: int) -> float | None:
+    """By how much the night `day` usually differs from the week around it, for its weekday.
 
-    nights (n,) one per calendar day, NaN where missing; returns (n,) in the same unit. A night's
-    usual difference is the median, over the same day of the 8 weeks before it, of the difference
-    to the median of the 7 nights around it; only the first 14 nights look ahead of themselves, at
-    each other. NaN where no such week is known.
+    nights: one flow per calendar day, NaN where missing, known shifts taken out. The median, over
+    the same weekday of up to 8 weeks before, of the difference to the median of the 7 nights around
+    it. Only the first 14 nights look at each other ahead. None where no week tells.
     """
-    around = _differences(nights)
-    usual = np.full(len(nights), np.nan)
-    for day in range(len(nights)):
-        if day < LEARN:
-            past = around[day % WEEK : LEARN : WEEK]
-        else:
-            past = around[max(day - WEEKS * WEEK, day % WEEK) : day : WEEK]
-        known = past[np.isfinite(past)]
-        if len(known):
-            usual[day] = np.median(known)
-    result: Floats = nights - usual
-    return result
+    until = max(day, LEARN)
+    first = day % WEEK if day < LEARN else max(day - WEEKS * WEEK, day % WEEK)
+    past = range(first, min(until, len(nights)), WEEK)
+    known = [each for each in (_difference(nights, i, until) for i in past) if each is not None]
+    return median(known) if known else None
 
 
-def _differences(nights: Floats) -> Floats:
-    """Each night less the median of the week centred on it, where at least 5 nights are known."""
-    half = WEEK // 2
-    padded = np.pad(nights, half, constant_values=np.nan)
-    found = np.full(len(nights), np.nan)
-    for day in range(len(nights)):
-        week = padded[day : day + WEEK]
-        known = week[np.isfinite(week)]
-        if len(known) >= PRESENT:
-            found[day] = nights[day] - np.median(known)
-    return found
+def _difference(nights: Sequence[float], day: int, until: int) -> float | None:
+    week = [x for x in nights[max(0, day - HALF) : min(day + HALF + 1, until)] if isfinite(x)]
+    return nights[day] - median(week) if len(week) >= PRESENT and isfinite(nights[day]) else None

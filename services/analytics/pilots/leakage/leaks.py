@@ -1,6 +1,7 @@
 """Night flows of an area → leaks: shifts of their level, each open until one as large is gone."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 from services.analytics import local_time
 from services.analytics.findings import Found
-from services.analytics.methods import cusum, night_flow
-from services.analytics.methods.cusum import Shift, Tuning
+from services.analytics.methods import night_flow
+from services.analytics.methods.cusum import Shift, Tracker, Tuning
 from services.analytics.pilots.leakage.params import Area
 from services.analytics.series import Series
 
 FINDING: Final = "leakage"
-# Chosen on L-Town January to June 2019 (BattLeDIM) alone; see tests/bench/leakage.py.
-TUNING: Final = Tuning(k=0.5, h=8.0, alpha=0.1, learn=night_flow.LEARN)
+# Chosen on L-Town January to June 2019 and ten real areas to November 2022: tests/bench/leakage.py.
+TUNING: Final = Tuning(k=0.5, h=6.0, alpha=0.2, learn=night_flow.LEARN, least=0.04)
 GONE: Final = 0.5  # share of a leak's flow by which the level must drop to end it
 SHOWN: Final = 7  # nights before the leak that its evidence tells
 # Share of the night flow before it from which a leak is graver.
@@ -66,10 +67,9 @@ def leaks(flows: Nights, area: Area) -> list[Found]:
     started_at: the first night window that shows it. A drop ends the open leak whose flow is
     nearest; at the time of the repair where that was told, else at the window that shows it.
     """
-    value = night_flow.adjusted(flows.flow)
-    told = _told(flows, value, area.repairs)
+    told = _told(flows, area.repairs)
     found: list[Found] = []
-    for shift in cusum.shifts(value, TUNING, told):
+    for shift in shifts(flows.flow, told):
         if shift.size > 0:
             found.append(_leak(flows, area, shift))
         elif place := _ended_by(found, -shift.size):
@@ -78,18 +78,32 @@ def leaks(flows: Nights, area: Area) -> list[Found]:
     return found
 
 
-def _told(
-    flows: Nights, value: NDArray[np.float64], repairs: Sequence[datetime]
-) -> dict[int, datetime]:
-    """The first known night after each repair."""
-    known = np.flatnonzero(np.isfinite(value))
-    begins = [flows.begins(int(index)) for index in known]
-    found = {}
-    for repair in repairs:
-        after = [int(index) for index, at in zip(known, begins, strict=True) if at >= repair]
-        if after:
-            found[after[0]] = repair
+def shifts(flow: NDArray[np.float64], told: Collection[int] = ()) -> list[Shift]:
+    """Every shift of the level of night flows (n,), each judged by the nights before it alone.
+
+    told: nights before which a leak was repaired. A known shift is taken out of the past, so that
+    it does not pass for a habit of some weekday.
+    """
+    tracker = Tracker(TUNING)
+    past = [float(each) for each in flow]
+    found = []
+    for night, value in enumerate(flow):
+        habit = night_flow.usual(past, night)
+        if habit is None or not np.isfinite(value):
+            continue
+        shift = tracker.step(night, float(value) - habit, night in told)
+        if shift:
+            found.append(shift)
+            past[shift.since :] = [each - shift.size for each in past[shift.since :]]
     return found
+
+
+def _told(flows: Nights, repairs: Sequence[datetime]) -> dict[int, datetime]:
+    """The first known night after each repair."""
+    known = [int(index) for index in np.flatnonzero(np.isfinite(flows.flow))]
+    begins = [flows.begins(index) for index in known]
+    places = {repair: bisect_left(begins, repair) for repair in repairs}
+    return {known[place]: repair for repair, place in places.items() if place < len(known)}
 
 
 def _leak(flows: Nights, area: Area, shift: Shift) -> Found:

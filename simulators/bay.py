@@ -26,13 +26,13 @@ class Bay:
     """Schedule and instrument of one bay; minutes of local time, `offset` being local minus UTC.
 
     gap_min, stay_min: shortest and longest vacancy and stay of a usual day; without gap_min only
-    the planted stays happen. overstays: stays put there on purpose, in the place of usual ones.
+    the planted stays happen. planted: stays put there on purpose, in the place of usual ones.
     """
 
     offset: timedelta
     gap_min: tuple[float, float] | None
     stay_min: tuple[float, float] = (8.0, 100.0)
-    overstays: tuple[Recurring, ...] = ()
+    planted: tuple[Recurring, ...] = ()
     keep_alive: timedelta = timedelta(hours=4)
 
     def beats(self, name: str, seed: int, start: datetime) -> Iterator[tuple[int, datetime]]:
@@ -62,7 +62,7 @@ class Bay:
 def stays(bay: Bay, name: str, seed: int, day: int) -> tuple[Stay, ...]:
     """When a car stood in the bay on a local day (counted from EPOCH): come, go; in order."""
     midnight = EPOCH + day * _DAY - bay.offset
-    planted = [s for each in bay.overstays for s in each.touching(midnight, midnight + _DAY)]
+    planted = [s for each in bay.planted for s in each.touching(midnight, midnight + _DAY)]
     usual = [
         (come, go)
         for come, go in _usual(bay, name, seed, day)

@@ -40,11 +40,13 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class FlowMeter:
-    """mean_lps: of a usual day; offset: local time minus UTC; noise, day_noise: relative."""
+    """mean_lps: of a usual day behind this meter alone; offset: local time minus UTC; noise,
+    day_noise: relative; beyond: the device whose water passes here first, and its meter."""
 
     mean_lps: float
     offset: timedelta
     leaks: tuple[Leak, ...] = ()
+    beyond: tuple[str, "FlowMeter"] | None = None
     noise: float = 0.05
     day_noise: float = 0.03
 
@@ -62,4 +64,5 @@ def flow_lps(meter: FlowMeter, name: str, seed: int, at: datetime) -> float:
     shape = here + (there - here) * (within / _HOUR)
     shape *= 1 + between(-meter.day_noise, meter.day_noise, seed, name, "day", day)
     shape *= 1 + between(-meter.noise, meter.noise, seed, name, "noise", at.timestamp())
-    return meter.mean_lps * shape + sum(leak.loss(at) for leak in meter.leaks)
+    passed_on = flow_lps(meter.beyond[1], meter.beyond[0], seed, at) if meter.beyond else 0.0
+    return meter.mean_lps * shape + sum(leak.loss(at) for leak in meter.leaks) + passed_on

@@ -47,7 +47,7 @@ def pilot(anchor: datetime) -> SimulatedPilot:
             Fleet("gauge-bench", 10, _FIELDS, _BENCH, (LAT, LON), past=BENCH_PAST),
         ),
         planted=lambda now, seed: [
-            *_rises(gauges, anchor - PAST, now, seed),
+            *_rises(gauges, maintenance, anchor - PAST, now, seed),
             *truth(SITE, "gauge-2", "maintenance", maintenance, anchor, now),
             *truth(
                 *(SITE, "bench-1", "surge", SURGE, anchor, now),
@@ -110,7 +110,7 @@ def _thresholds(start: datetime) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rises(
-    gauges: tuple[Device, ...], start: datetime, now: datetime, seed: int
+    gauges: tuple[Device, ...], maintenance: Recurring, start: datetime, now: datetime, seed: int
 ) -> Iterator[Planted]:
     """Rises above Siaga 3 whose peak comes after `start`; value: metres at the peak."""
     weeks = range((start - EPOCH) // WEEK - 1, (now - EPOCH) // WEEK + 1)
@@ -120,7 +120,10 @@ def _rises(
         begins, height = rise(gauge, seed, week)
         top, peak = gauge.base_m + height, begins + TIME_TO_PEAK
         passed = [name for name, limit in limits.items() if top - gauge.swing_m > limit]
-        if passed and start <= peak and begins < now:
-            due = peak + timedelta(minutes=30) if begins >= start else None
-            said = "flood", _SEVERITY[passed[-1]], due
-            yield Planted(SITE, device.key, passed[-1], begins, peak, top, *said)
+        if not passed or peak < start or begins >= now:
+            continue
+        over = peak + TIME_TO_PEAK
+        cut = begins < start or (device.silences and any(maintenance.touching(begins, over)))
+        severity = None if cut else _SEVERITY[passed[-1]]
+        due = None if cut else peak + timedelta(minutes=30)
+        yield Planted(SITE, device.key, passed[-1], begins, peak, top, "flood", severity, due)

@@ -1,6 +1,6 @@
-"""Real recordings: Calder Valley river levels and rain, Birmingham car parks' counts.
+"""Real recordings: Calder Valley rivers and rain, Birmingham car parks, an Italian water district.
 
-Sources and licences (Open Government Licence v3.0) are in simulators/data/README.md.
+Sources and licences (OGL v3.0, CC BY 4.0) are in simulators/data/README.md.
 """
 
 import heapq
@@ -18,6 +18,7 @@ from simulators.replay_map import Map, read_map
 from simulators.scenario import Scenario
 
 _DATA: Final = Path(__file__).parents[1] / "data"
+RECORDINGS: Final = ("calder_valley", "birmingham_car_parks", "bwdf_area_e")
 # Town centres, to about 1 km; the data gives no positions and other gauges have none here.
 _TOWNS: Final = {
     "hebden-bridge": (53.74, -2.01),
@@ -91,12 +92,12 @@ def recording(name: str) -> Recording:
 
 
 def _messages(anchor: datetime, _now: datetime, _seed: int) -> Iterator[Timed]:
-    both = (recording(name).messages(anchor) for name in ("calder_valley", "birmingham_car_parks"))
-    return heapq.merge(*both, key=lambda timed: timed.due)
+    streams = (recording(name).messages(anchor) for name in RECORDINGS)
+    return heapq.merge(*streams, key=lambda timed: timed.due)
 
 
 def _site_files(anchor: datetime) -> Sequence[dict[str, Any]]:
-    return [_calder(anchor), _birmingham(anchor)]
+    return [_calder(anchor), _birmingham(anchor), _bwdf(anchor)]
 
 
 def _calder(anchor: datetime) -> dict[str, Any]:
@@ -177,6 +178,41 @@ def _birmingham(anchor: datetime) -> dict[str, Any]:
     }
 
 
+def _bwdf(anchor: datetime) -> dict[str, Any]:
+    heard = recording("bwdf_area_e")
+    return {
+        "site": {
+            "key": "bwdf",
+            "name": "Water district in north-east Italy",
+            "zone": "Europe/Rome",
+            "lat": 45.5,
+            "lon": 12.0,
+            "stage": "foundation",
+        },
+        "sources": [_source("bwdf")],
+        "profiles": [
+            {
+                "key": "district-inflow",
+                "interval_s": 3600,
+                "fields": {"inflow_ls": {"property": "flow", "unit": "L/s"}},
+            }
+        ],
+        "pilots": [
+            {
+                "key": "bwdf-leakage",
+                "service": "WAT-01",
+                "kind": "leakage",
+                "phase": 1,
+                "origin": "recorded",
+                "params": {"areas": {"area-e": {"inflows": ["dma-05"]}}},
+            }
+        ],
+        "devices": [
+            _device(heard, "dma-05", anchor, pilot="bwdf-leakage", profile="district-inflow")
+        ],
+    }
+
+
 def _source(site: str) -> dict[str, Any]:
     return {"key": f"{site}-replay", "adapter": "lab", "filters": [f"livinglab/{site}/+/up"]}
 
@@ -201,7 +237,7 @@ def _device(
 
 RECORDED: Final = Scenario(
     name="recorded",
-    title="Recorded: Calder Valley rivers and Birmingham car parks",
+    title="Recorded: British rivers and car parks, an Italian water district",
     origin="recorded",
     site_files=_site_files,
     messages=_messages,

@@ -29,7 +29,7 @@ def records(decoded: Mapping[str, Any], time: datetime) -> list[Record]:
     return [Record(time, fields(ROOT, now)), *(_past(entry) for entry in past)]
 
 
-def fields(root: str, decoded: Mapping[str, Any]) -> dict[str, object]:
+def fields(root: str, decoded: object) -> dict[str, object]:
     """Dotted path below `root` and value of every leaf; raises Refused when there are too many."""
     found = dict(islice(_leaves(root, decoded, 0), _MOST_FIELDS + 1))
     if len(found) > _MOST_FIELDS:

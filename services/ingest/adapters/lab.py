@@ -68,6 +68,8 @@ def _plain(device: ByTopic, body: dict[str, Any], message: Message) -> Uplink:
     values = body.get("values")
     if not isinstance(values, dict) or len(values) > _MOST_FIELDS:
         raise Refused("bad_message", f"values: an object of at most {_MOST_FIELDS} is needed")
+    if not isinstance(body.get("history", False), bool):
+        raise Refused("bad_message", "history: true or false is needed")
     time = _time(body["time"]) if body.get("time") is not None else None
     return Uplink(
         device=device,
@@ -75,6 +77,7 @@ def _plain(device: ByTopic, body: dict[str, Any], message: Message) -> Uplink:
         observed_at=time or message.received_at,
         records=[Record(time or message.received_at, values)],
         keyed=time is not None,
+        history=body.get("history", False),
     )
 
 
@@ -126,6 +129,7 @@ def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:
         observed_at=max(times),
         records=[Record(time, fields, units) for time, (fields, units) in sorted(times.items())],
         keyed=keyed,
+        history=len(times) > 1,
     )
 
 

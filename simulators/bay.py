@@ -52,7 +52,8 @@ class Bay:
     def _sent(self, name: str, seed: int, day: int) -> list[datetime]:
         """Times of a local day's uplinks, ascending, each once."""
         midnight = EPOCH + day * _DAY - self.offset
-        first = midnight + timedelta(seconds=int(between(5, 55, name, "phase")))
+        phase = int(between(0, self.keep_alive.total_seconds(), name, "phase"))
+        first = midnight + timedelta(seconds=phase)
         alive = (first + n * self.keep_alive for n in range(_DAY // self.keep_alive))
         changes = itertools.chain.from_iterable(stays(self, name, seed, day))
         return sorted({*alive, *(at for at in changes if midnight <= at < midnight + _DAY)})

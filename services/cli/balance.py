@@ -1,17 +1,22 @@
 """The demo's books: published = stored + rejected + pending, and what came of it."""
 
 import time
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, text
 
+from services.cli import found
 from services.cli.parts import Addresses
 from shared.broker_monitor import MonitorUnreachable, pending
 from shared.db import ledger
 from shared.db.engine import sync_engine
 from shared.embedded.child import Child
 from shared.settings import Database
+from simulators import truth
+from simulators.scenario import Planted
 
 DRAIN_S: Final = 180.0
 
@@ -66,9 +71,16 @@ def published(simulator: Child) -> Published:
 
 
 def settle(
-    database: Database, where: Addresses, simulator: Child
+    database: Database,
+    where: Addresses,
+    simulator: Child,
+    planted: Sequence[Planted],
+    now: datetime,
 ) -> tuple[dict[str, int], list[str]]:
-    """Wait for broker and analytics to catch up; returns the counts, and what is out of balance."""
+    """Wait for broker and analytics to catch up; returns the counts, and what is out of balance.
+
+    planted: the truth of what was published until `now`.
+    """
     engine = sync_engine(database)
     deadline = time.monotonic() + DRAIN_S
     while True:
@@ -77,16 +89,22 @@ def settle(
         with engine.connect() as connection:
             totals = ledger.totals(connection)
             behind = bool(connection.scalar(_BEHIND))
-            counts = _counts(connection, said, totals, waiting)
+            verdict = truth.judge(planted, found.told(connection), now)
+            counts = _counts(connection, said, totals, waiting, verdict)
         balanced = said.published == totals.stored + totals.rejected + waiting
-        if (balanced and not waiting and not behind) or time.monotonic() > deadline:
+        settled = balanced and not waiting and not behind and not verdict.missing
+        if settled or time.monotonic() > deadline:
             engine.dispose()
-            return counts, _faults(counts, said, behind=behind)
+            return counts, _faults(counts, said, verdict, behind=behind)
         time.sleep(0.5)
 
 
 def _counts(
-    connection: Connection, said: Published, totals: ledger.Totals, waiting: int
+    connection: Connection,
+    said: Published,
+    totals: ledger.Totals,
+    waiting: int,
+    verdict: truth.Verdict,
 ) -> dict[str, int]:
     return {
         "published": said.published,
@@ -95,18 +113,30 @@ def _counts(
         "pending": waiting,
         "repeats": totals.repeats,
         **connection.execute(_OUTCOME).one()._asdict(),
+        "planted": len(verdict.due),
+        "planted_found": len(verdict.due) - len(verdict.missing),
+        "unplanted": len(verdict.unplanted),
     }
 
 
-def _faults(counts: dict[str, int], said: Published, *, behind: bool) -> list[str]:
-    found = counts["stored"] + counts["rejected"] + counts["pending"]
+def _faults(
+    counts: dict[str, int], said: Published, verdict: truth.Verdict, *, behind: bool
+) -> list[str]:
+    stored = counts["stored"] + counts["rejected"] + counts["pending"]
     checks = (
-        (counts["published"] == found, f"published {counts['published']} but found {found}"),
+        (counts["published"] == stored, f"published {counts['published']} but found {stored}"),
         (counts["published"] > 0, "nothing was published: see logs/simulate.log"),
         (said.backfill_done, "the past was not published completely"),
         (not behind, f"analytics had not caught up after {DRAIN_S:.0f} s"),
     )
-    return [fault for fine, fault in checks if not fine]
+    return [
+        *(fault for fine, fault in checks if not fine),
+        *(
+            f"not found: {row.what} of {row.site}/{row.device}, {row.start:%Y-%m-%d %H:%M} UTC"
+            f" (a finding {row.finding!r} was due)"
+            for row in verdict.missing
+        ),
+    ]
 
 
 def _pending(where: Addresses) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import orjson
 import typer
@@ -86,12 +86,21 @@ def demo(
         _announce(where, check=check)
         _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
         if check:
+            now = clock.utc_now()
             simulator.stop(60)
-            counts, faults = balance.settle(Database(url=where.database), where, simulator)
-            typer.echo(orjson.dumps(counts).decode())
-            for fault in faults:
-                typer.echo(f"lab: {fault}", err=True)
-            raise typer.Exit(1 if faults else 0)
+            planted = [row for each in chosen for row in each.planted(anchor, now, seed)]
+            _check(where, simulator, planted, now)
+
+
+def _check(
+    where: Addresses, simulator: Child, planted: Sequence[scenario.Planted], now: datetime
+) -> NoReturn:
+    """The counts as one JSON line, what is wrong with them on stderr, and the exit code."""
+    counts, faults = balance.settle(Database(url=where.database), where, simulator, planted, now)
+    typer.echo(orjson.dumps(counts).decode())
+    for fault in faults:
+        typer.echo(f"lab: {fault}", err=True)
+    raise typer.Exit(1 if faults else 0)
 
 
 @contextmanager

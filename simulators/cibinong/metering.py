@@ -37,7 +37,6 @@ def pilot(anchor: datetime) -> SimulatedPilot:
 
     rows = (
         ("meter-05", "outage", outage, "meter_gap", timedelta(hours=34), None),
-        ("meter-05", "outage", outage, "silent", timedelta(hours=34), None),
         ("meter-11", "exchange", exchange, "meter_reset", timedelta(hours=12), None),
         ("meter-08", "leak", leak, "continuous_flow", timedelta(hours=30), LEAK_L_H),
     )

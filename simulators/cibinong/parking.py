@@ -37,7 +37,7 @@ def pilot(anchor: datetime) -> SimulatedPilot:
         "bay-05": recurring(anchor - timedelta(hours=4), timedelta(hours=10)),
     }
     market = recurring(morning - timedelta(days=6) + timedelta(hours=4), timedelta(minutes=100))
-    dies = anchor - timedelta(hours=30)
+    dies = morning - timedelta(hours=30)  # at night: a car then in it would stand there for hours
     bays = tuple(
         _bay(key, number, [market, *([overstays[key]] if key in overstays else [])], dies)
         for number, key in enumerate(_BAYS, start=1)

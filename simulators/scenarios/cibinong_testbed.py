@@ -7,7 +7,7 @@ town's position: devices, limits, leaks, rises, faults, feedback.
 from datetime import datetime, timedelta
 from typing import Final
 
-from simulators.cibinong import flood, leakage, metering
+from simulators.cibinong import flood, leakage, metering, parking
 from simulators.cibinong.place import LAT, LON, NETWORK, SITE
 from simulators.citizens import Neighbourhood, Saying
 from simulators.radio_site import SimulatedSite, scenario
@@ -42,7 +42,13 @@ def build(anchor: datetime) -> SimulatedSite:
         lat=LAT,
         lon=LON,
         network=NETWORK,
-        pilots=tuple(part.pilot(anchor) for part in (flood, metering, leakage)),
+        pilots=(
+            flood.pilot(anchor),
+            metering.pilot(anchor),
+            leakage.pilot(anchor),
+            parking.pilot(anchor),
+            parking.bench(anchor),
+        ),
         neighbourhood=NEIGHBOURHOOD,
     )
 

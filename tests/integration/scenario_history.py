@@ -1,10 +1,10 @@
-"""A scenario's past through ingest and analytics without a broker, and what was found in it."""
+"""A scenario's past through ingest without a broker."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice, takewhile
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from services.ingest import pipeline
 from services.ingest.main import known_adapters
@@ -15,7 +15,6 @@ from shared.settings import Database
 from shared.site_file import parse
 from simulators.message import Timed
 from simulators.scenario import Scenario
-from simulators.truth import Told
 
 BATCH = 5_000
 
@@ -52,22 +51,7 @@ def past(
     return (timed for timed in stream if wanted(timed.message.topic))
 
 
-def told(engine: Engine) -> list[Told]:
-    """Every finding that stands."""
-    with engine.connect() as connection:
-        return [Told(*row) for row in connection.execute(_TOLD)]
-
-
 def _batches(messages: Iterable[Timed]) -> Iterator[list[Timed]]:
     left = iter(messages)
     while batch := list(islice(left, BATCH)):
         yield batch
-
-
-_TOLD = text("""
-    SELECT site.key, device.key, finding.kind, severity, started_at, ended_at FROM finding
-    LEFT JOIN datastream ON datastream.id = finding.datastream_id
-    JOIN device ON device.id = coalesce(finding.device_id, datastream.device_id)
-    JOIN site ON site.id = device.site_id
-    WHERE withdrawn_at IS NULL
-""")

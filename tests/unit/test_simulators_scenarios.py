@@ -150,8 +150,7 @@ def test_planted_rises_pass_their_limits_in_what_is_sent() -> None:
     passed = Counter(fact.what for fact in planted)
     assert passed["siaga2"] == 1
     assert passed["siaga3"] >= 3
-    assert passed["maintenance"] == passed["exchange"] == 1
-    assert passed["outage"] == 2, "told as a gap of the meter and as a silence of the device"
+    assert passed["maintenance"] == passed["outage"] == passed["exchange"] == 1
     devices = {d.id: d.key for file in sites(NAMES[0]) for d in file.devices}
     limits = sites(NAMES[0])[0].pilots[0].params["thresholds"]
     levels: dict[str, list[tuple[datetime, float]]] = {}

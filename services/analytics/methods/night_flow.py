@@ -14,7 +14,7 @@ WEEK: Final = 7
 HALF: Final = WEEK // 2
 WEEKS: Final = 8  # how many past weeks tell what is usual for a day of the week
 LEARN: Final = 14  # nights before any is judged: each day of the week twice
-PRESENT: Final = 5  # nights of a week that tell its middle
+PRESENT: Final = 4  # nights of a week that tell its middle
 
 
 def means(hourly: Floats, first: NDArray[np.intp], past: NDArray[np.intp]) -> Floats:
@@ -32,12 +32,17 @@ def usual(nights: Sequence[float], day: int) -> float | None:
 
     nights: one flow per calendar day, NaN where missing, known shifts taken out. The median, over
     the same weekday of up to 8 weeks before, of the difference to the median of the 7 nights around
-    it. Only the first 14 nights look at each other ahead. None where no week tells.
+    it. Only the first 14 nights look ahead, at each other and never at themselves: what they differ
+    by then is noise. None where no week tells.
     """
     until = max(day, LEARN)
     first = day % WEEK if day < LEARN else max(day - WEEKS * WEEK, day % WEEK)
     past = range(first, min(until, len(nights)), WEEK)
-    known = [each for each in (_difference(nights, i, until) for i in past) if each is not None]
+    known = [
+        each
+        for each in (_difference(nights, i, until) for i in past if i != day)
+        if each is not None
+    ]
     return median(known) if known else None
 
 

@@ -233,6 +233,40 @@ def test_counted_car_parks(engine: Engine, apply_site: Apply) -> None:
     ]
 
 
+def test_a_full_car_park_is_found_once_it_has_been_for_a_while(
+    engine: Engine, apply_site: Apply
+) -> None:
+    apply_site(site("a", "b", full={"at_pct": 90, "for_min": 15}))
+    say(engine, "a", (0, 0), (60, 1))
+    say(engine, "b", (0, 0), (70, 1), (84, 1))
+    world.settle(engine)
+    assert live(engine) == []
+    say(engine, "b", (86, 1))
+    world.settle(engine)
+    (found,) = live(engine)
+    assert (found["kind"], found["started_at"]) == ("full", START + 70 * MINUTE)
+    assert found["evidence"] == {"area": "all", "capacity": 2, "at_pct": 90, "for_min": 15}
+    say(engine, "b", (100, 0), (110, 1), (140, 0), (150, 0))  # a break of ten minutes is none
+    world.settle(engine)
+    assert [row["ended_at"] for row in live(engine)] == [None]
+    say(engine, "b", (156, 0))
+    world.settle(engine)
+    assert [row["ended_at"] for row in live(engine)] == [START + 140 * MINUTE]
+    assert len(world.rows(engine, "SELECT FROM finding")) == 1
+    apply_site(site("a", "b"))
+    world.settle(engine)
+    assert live(engine) == []
+
+
+def test_a_full_counted_car_park(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site(counts=("x",), capacity={"x": 100}, full={}))
+    number = world.datastream(engine, "x", "parking_occupied")
+    world.write(engine, number, minutes((0, 50), (30, 90), (60, 95), (90, 80), (120, 20)))
+    world.settle(engine)
+    (found,) = live(engine)
+    assert (found["started_at"], found["ended_at"]) == (START + 30 * MINUTE, START + 90 * MINUTE)
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
@@ -290,19 +324,26 @@ def test_any_order_of_arrival_gives_the_same_readings_and_findings(
     engine: Engine, apply_site: Apply, seed: int
 ) -> None:
     chance = random.Random(seed)
-    apply_site(site("a", "b", "c", limit_min={"a": 60, "b": 200}, zones={"n": ["b", "c"]}))
+    params = {
+        "limit_min": {"a": 60, "b": 200},
+        "zones": {"n": ["b", "c"]},
+        "full": {"at_pct": 60, "for_min": 40},
+    }
+    apply_site(site("a", "b", "c", **params))
     said = faulty(seed, days=6)
     number = {bay: world.datastream(engine, bay, "bay_occupied") for bay in said}
     for bay, readings in said.items():
         world.write(engine, number[bay], readings)
     world.settle(engine)
     wanted = world.rows(engine, DERIVED), live(engine)
-    assert len(wanted[1]) > 5
+    assert {row["kind"] for row in wanted[1]} == {"overstay", "full"}
     assert {row["quality"] for row in wanted[0]} == {1, 3}
     every = sorted((reading, bay) for bay, readings in said.items() for reading in readings)
     for disorder in (0, 40, len(every)):  # in time order, nearly so, not at all
         with engine.begin() as connection:
-            connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
+            connection.execute(
+                text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE")
+            )
         order = sorted(range(len(every)), key=lambda i: i + chance.uniform(0, disorder))
         while order:
             count = chance.randint(1, 60)

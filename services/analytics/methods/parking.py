@@ -1,5 +1,6 @@
 """States and counts of parking spaces → stays, and time spent, whatever the messages were for."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,16 +67,32 @@ def lengths(time: Floats, hold: float) -> Floats:
     return np.minimum(np.diff(time, append=np.inf), hold)
 
 
-def elapsed(edges: Floats, start: Floats, length: Floats, weight: Floats | None = None) -> Floats:
-    """Seconds of spans that lie before each edge (m,), each times its weight.
+class Spans(NamedTuple):
+    """Spans (n,) of some weight: start and length in s, the length of the last may be inf."""
 
-    start (n,) ascending and length (n,) in s, spans apart from each other; only the last may be
-    endless. weight (n,), 1 without.
-    """
+    start: Floats
+    length: Floats
+    weight: Floats
+
+
+def elapsed(edges: Floats, spans: Spans) -> Floats:
+    """Seconds of spans that lie before each edge (m,), each times its weight; spans are in order
+    and apart from each other."""
+    start, length, weight = spans
     if not len(start):
         return np.zeros(len(edges))
-    heavy = np.ones(len(start)) if weight is None else weight
-    before = np.concatenate(([0.0], np.cumsum(length[:-1] * heavy[:-1])))
+    before = np.append(0.0, np.cumsum(length[:-1] * weight[:-1]))
     place = np.searchsorted(start, edges, side="right") - 1
-    inside = np.minimum(edges - start[place], length[place]) * heavy[place]
+    inside = np.minimum(edges - start[place], length[place]) * weight[place]
     return np.where(place >= 0, before[place] + inside, 0.0)
+
+
+def together(spans: Sequence[Spans]) -> tuple[Floats, Floats]:
+    """When the summed weight of all spans changes, s (n,) ascending and distinct, and to what."""
+    edges = [each.start for each in spans] + [each.start + each.length for each in spans]
+    steps = [each.weight for each in spans] + [-each.weight for each in spans]
+    time, step = (np.concatenate([np.empty(0), *parts]) for parts in (edges, steps))
+    order = np.argsort(time, kind="stable")
+    time, total = time[order], np.cumsum(step[order])
+    last = np.append(time[1:] != time[:-1], True)[: len(time)] & np.isfinite(time)
+    return time[last], total[last]

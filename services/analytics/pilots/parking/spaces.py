@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from services.analytics import series
 from services.analytics.pilot import Pilot, PilotParamsError
 from services.analytics.pilots.parking.params import WHOLE, Settings
-from services.analytics.series import Replacement
+from services.analytics.series import Replacement, Series
 from shared.domain.property import PROPERTIES
 
 NAME: Final = "parking"
@@ -22,6 +22,10 @@ OF_BAYS: Final = (OCCUPANCY, ARRIVALS, TURNOVER, STAY_MEAN)
 OF_COUNTS: Final = (OCCUPANCY,)
 HOLD_INTERVALS: Final = 3  # as pages call a device silent
 BEGINNING: Final = datetime(1970, 1, 2, tzinfo=UTC)
+INSTANT: Final = timedelta(milliseconds=1)  # a limit is passed, not reached
+
+Place = tuple[str, int, str]  # property, device, channel
+Owned = Mapping[Place, int]
 
 
 class Space(NamedTuple):
@@ -52,6 +56,10 @@ class Area:
     def derives(self) -> tuple[str, ...]:
         """Counts tell no arrivals, so only bays alone have all properties."""
         return OF_BAYS if all(space.bay for space in self.spaces) else OF_COUNTS
+
+    def place(self, name: str) -> Place:
+        """Where a derived property of the area is kept."""
+        return name, self.spaces[0].device_id, self.channel
 
 
 class Registered(NamedTuple):
@@ -138,7 +146,7 @@ def areas(pilot: Pilot, every: Sequence[Space], settings: Settings) -> list[Area
     ]
     whole = [] if [area.spaces for area in counted] == [known] else [Area(WHOLE, known)]
     made = [area for area in (*whole, *zones, *counted) if area.spaces]
-    places = [(area.spaces[0].device_id, area.channel) for area in made]
+    places = [area.place(OCCUPANCY) for area in made]
     for area, place in zip(made, places, strict=True):
         if places.count(place) > 1:
             raise PilotParamsError(
@@ -157,14 +165,20 @@ def vacancies(
     return {**dict.fromkeys(befores, BEGINNING), **{row.id: row.time for row in rows}}
 
 
-def owned(
-    connection: Connection, pilot: Pilot, made: Collection[Area]
-) -> dict[tuple[str, int, str], int]:
-    """Ids of the derived datastreams by property, device and channel, made where missing; those
-    of areas that are no more are emptied."""
-    wanted = [
-        (name, area.spaces[0].device_id, area.channel) for area in made for name in area.derives
-    ]
+def readings(
+    connection: Connection, every: Collection[Space], settings: Settings, begin: datetime
+) -> dict[int, Series]:
+    """Readings of each space from before `begin` on, so that its state there is known."""
+    bays = {space.id: begin for space in every if space.bay}
+    counts = {space.id: begin for space in every if not space.bay}
+    starts = vacancies(connection, bays, settings.merge) | series.back(connection, counts, 1)
+    return series.usable(connection, starts)
+
+
+def owned(connection: Connection, pilot: Pilot, made: Collection[Area]) -> dict[Place, int]:
+    """Ids of the derived datastreams, made where missing; those of areas that are no more are
+    emptied."""
+    wanted = [area.place(name) for area in made for name in area.derives]
     columns = [list(part) for part in zip(*wanted, strict=True)] or [[], [], []]
     connection.execute(
         _MAKE,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.analytics import local_time
 from services.analytics.methods import parking
-from services.analytics.methods.parking import Flags, Floats, Stays
+from services.analytics.methods.parking import Flags, Floats, Spans, Stays
 from services.analytics.pilots.parking.params import Settings
 from services.analytics.pilots.parking.spaces import (
     ARRIVALS,
@@ -23,6 +23,8 @@ from shared.domain.quality import Quality
 
 KNOWN: Final = 0.75  # share of an area's space-hours that must be known (air practice)
 DECIMALS: Final = 6
+_NOTHING: Final = np.empty(0), np.empty(0, dtype=bool)
+NO_STAYS: Final = Stays(_NOTHING[0], _NOTHING[0], _NOTHING[1], _NOTHING[1])
 
 
 class Used(NamedTuple):
@@ -48,26 +50,36 @@ def stays(space: Space, readings: Series, until: float, settings: Settings) -> S
     )
 
 
+def taken(space: Space, readings: Series, until: float, settings: Settings) -> Spans:
+    """When how many of its spaces were taken."""
+    if space.bay:
+        found = stays(space, readings, until, settings)
+        return Spans(found.start, found.stop - found.start, np.ones(len(found.start)))
+    return Spans(readings.time, parking.lengths(readings.time, space.hold), readings.value)
+
+
+def known(space: Space, readings: Series) -> Spans:
+    """When how many of its spaces were known to be free or taken."""
+    length = parking.lengths(readings.time, space.hold)
+    return Spans(readings.time, length, np.full(len(length), space.capacity))
+
+
 def used(space: Space, readings: Series, edges: Floats, until: float, settings: Settings) -> Used:
     """The use of a space in each hour edges[i] … edges[i+1]; edges (m + 1,) s, none after `until`.
 
     readings: from before the first edge. A reading holds until the next, for at most space.hold.
     """
-    held = parking.lengths(readings.time, space.hold)
-    capacity = space.capacity or 0.0
-    known = capacity * np.diff(parking.elapsed(edges, readings.time, held))
+    seconds, sure = (
+        np.diff(parking.elapsed(edges, spans))
+        for spans in (taken(space, readings, until, settings), known(space, readings))
+    )
     if space.bay:
         found = stays(space, readings, until, settings)
-        taken = parking.elapsed(edges, found.start, found.stop - found.start)
         arrivals = np.histogram(found.start[found.arrived], edges)[0].astype(np.float64)
-        return Used(np.diff(taken), known, np.zeros(len(known), dtype=bool), arrivals, found)
-    taken = parking.elapsed(edges, readings.time, held, readings.value)
-    over = (readings.value > capacity).astype(np.float64)
-    excess = np.diff(parking.elapsed(edges, readings.time, held, over)) > 0
-    nothing = np.zeros(len(known))
-    none = np.zeros(0, dtype=bool)
-    no_stays = Stays(np.zeros(0), np.zeros(0), none, none)
-    return Used(np.diff(taken), known, excess, nothing, no_stays)
+        return Used(seconds, sure, np.zeros(len(sure), dtype=bool), arrivals, found)
+    above = (readings.value > (space.capacity or 0.0)).astype(np.float64)
+    excess = np.diff(parking.elapsed(edges, known(space, readings)._replace(weight=above))) > 0
+    return Used(seconds, sure, excess, np.zeros(len(sure)), NO_STAYS)
 
 
 def derived(

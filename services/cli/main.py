@@ -2,11 +2,19 @@
 
 import sys
 
-from services.cli import commands, demo, replaying, schema, sites
+from services.cli import alerts, commands, demo, replaying, schema, sites
 from services.cli.app import app
 from shared.errors import OperatorError
 
-__all__ = ["commands", "demo", "main", "replaying", "schema", "sites"]  # each adds its commands
+__all__ = [
+    "alerts",
+    "commands",
+    "demo",
+    "main",
+    "replaying",
+    "schema",
+    "sites",
+]  # each adds its commands
 
 
 def main() -> None:

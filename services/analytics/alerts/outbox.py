@@ -30,7 +30,7 @@ _CLAIM: Final = text("""
     WHERE alert.id = next.id RETURNING alert.id
 """)
 _READ: Final = text("""
-    SELECT alert.id, alert.finding_id, alert.severity, alert.attempts,
+    SELECT alert.id::text AS id, alert.finding_id, alert.severity, alert.attempts,
            EXISTS (SELECT FROM alert AS sent WHERE sent.finding_id = alert.finding_id
                    AND sent.channel = alert.channel AND sent.state = 'sent') AS escalated,
            finding.kind, site.key AS site, site.name AS site_name, site.zone,
@@ -58,7 +58,7 @@ _COUNTS: Final = text("""
     SELECT channel, state, count(*) AS n FROM alert GROUP BY channel, state ORDER BY 1, 2
 """)
 _TROUBLED: Final = text("""
-    SELECT alert.id, channel, alert.finding_id, kind, alert.severity, state, attempts, next_at,
+    SELECT alert.id::text AS id, channel, alert.finding_id, kind, alert.severity, state, attempts, next_at,
            error
     FROM alert JOIN finding ON finding.id = finding_id
     WHERE state = 'dead' OR (state = 'waiting' AND error IS NOT NULL)

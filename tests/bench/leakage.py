@@ -8,18 +8,19 @@ import json
 import sys
 from pathlib import Path
 
-from tests.bench import leakage_ltown
+from tests.bench import leakage_areas, leakage_ltown
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not (folder := Path(arguments[0])).is_dir():
         sys.stderr.write("usage: python -m tests.bench.leakage FOLDER\n")
         return 2
-    if [*folder.glob("scada_5min_*.parquet")]:
-        figures, report = leakage_ltown.run(folder)
-    else:
-        sys.stderr.write(f"{folder}: holds no scada_5min_*.parquet (L-Town)\n")
+    known = {"scada_5min_*.parquet": leakage_ltown, "inflow_hourly_*.parquet": leakage_areas}
+    held = [data for files, data in known.items() if any(folder.glob(files))]
+    if not held:
+        sys.stderr.write(f"{folder}: holds none of {', '.join(known)}\n")
         return 2
+    figures, report = held[0].run(folder)
     sys.stdout.write(f"{report}{json.dumps(figures)}\n")
     return 0
 

@@ -56,8 +56,7 @@ def create_app(
         app.include_router(
             router, prefix=prefix, responses={**REFUSED, **DOWN}, dependencies=strict
         )
-    app.include_router(pages.router)
-    pages.mount_static(app)
+    pages.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -1,5 +1,6 @@
 """Lists in pages: bounded, with a cursor that is the sort key of the last item."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,12 @@ def cut(rows: Sequence[Any], page: Page, key: Callable[[Any], Key]) -> tuple[lis
     kept = list(rows[: page.limit])
     more = len(rows) > page.limit
     return kept, ".".join(map(str, key(kept[-1]))) if more else None
+
+
+def page_after(limit: int, cursor: str | None) -> Page:
+    """The page after a cursor that came from anywhere: an odd one is the first page."""
+    odd = cursor is None or not re.fullmatch(r"[0-9]{1,17}\.[0-9]{1,39}", cursor)
+    return Page(limit, None if odd or cursor is None else tuple(map(int, cursor.split("."))))
 
 
 def ordered(query: Select[Any], column: ColumnElement[int], page: Page) -> Select[Any]:

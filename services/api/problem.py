@@ -86,6 +86,7 @@ def _document(status: HTTPStatus) -> dict[str, Any]:
 Responses = dict[int | str, dict[str, Any]]
 REFUSED: Final[Responses] = {422: _document(HTTPStatus.UNPROCESSABLE_ENTITY)}
 MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
+GARBLED: Final[Responses] = {400: _document(HTTPStatus.BAD_REQUEST)}
 FORBIDDEN: Final[Responses] = {403: _document(HTTPStatus.FORBIDDEN)}
 TAKEN: Final[Responses] = {409: _document(HTTPStatus.CONFLICT)}
 DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
@@ -95,7 +96,7 @@ def install(app: FastAPI) -> None:
     """Answer every exception of the table, and the framework's own, as a problem."""
     for kind in STATUS:
         app.add_exception_handler(kind, _from_table)
-    app.add_exception_handler(HTTPException, _from_framework)
+    app.add_exception_handler(HTTPException, from_framework)
     app.add_exception_handler(RequestValidationError, _from_validation)
 
 
@@ -123,7 +124,8 @@ async def _from_table(request: Request, error: Exception) -> Response:
     return answer(request, status, str(error) if words is None else words)
 
 
-async def _from_framework(request: Request, error: Exception) -> Response:
+async def from_framework(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such path, no such method."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if "Allow" in headers:  # the framework names one route's methods; a path may have several

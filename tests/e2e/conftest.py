@@ -63,7 +63,7 @@ def world(database_of_pages: Database) -> Iterator[living.World]:
 async def address(database_of_pages: Database, world: living.World) -> AsyncIterator[str]:  # noqa: ARG001
     """Where the real server answers, live stream listening."""
     port = free_port()
-    served = server(database_of_pages)
+    served = server(database_of_pages, finding_actions=True)
     with listening(Api(port=port)) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
         await asyncio.wait_for(served.hub.listening.wait(), 20)

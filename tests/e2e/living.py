@@ -12,7 +12,7 @@ from services.analytics.outcomes.metric import metrics
 from services.analytics.pilot import described, kinds
 from shared.db import change, sites, tables
 from shared.site_file import parse
-from tests.e2e import places
+from tests.e2e import places, radio
 
 _HOUR: Final = 3600.0
 
@@ -41,6 +41,7 @@ def settle(engine: Engine, now: datetime | None = None, days: int = 35) -> World
         _levels(connection, world, days)
         _meters(connection, world, days)
         _meaning(connection, world)
+        radio.settle(connection, now)
     return world
 
 

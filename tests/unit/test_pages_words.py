@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.api.web import labels
+from services.api.web.facts import facts
 from services.api.web.render import LANGUAGES
 from services.api.web.status import speaking, worst
 
@@ -83,4 +84,4 @@ def test_reasons_and_evidence_become_words() -> None:
         ("new_code", ""),
     ]
     evidence = {"peak_state": 2, "peak_at": "2026-11-22T05:00:00+00:00", "transitions": [1]}
-    assert labels.facts(evidence) == [("highest Siaga state", 2), ("peak at", NOON)]
+    assert facts(evidence) == [("highest Siaga state", 2), ("peak at", NOON)]

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.api.resources.latest import Latest
 from services.api.web import series
+from services.api.web.limits import common, limits_of
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
 RULES: list[Any] = [
@@ -21,21 +22,21 @@ def column(device: str = "bed-1", name: str = "air_temperature") -> Latest:
 
 
 def test_a_rule_draws_its_limit_where_it_holds() -> None:
-    assert series._limits(RULES, column(), END) == {"< 5": 5, "hot": 35}
-    assert series._limits(RULES, column("bed-2"), END) == {"hot": 35}
-    assert series._limits(RULES, column(name="ozone"), END) == {}
+    assert limits_of(RULES, column(), END) == {"< 5": 5, "hot": 35}
+    assert limits_of(RULES, column("bed-2"), END) == {"hot": 35}
+    assert limits_of(RULES, column(name="ozone"), END) == {}
 
 
 def test_dated_limits_are_those_in_force_at_the_end() -> None:
     stated = {"g1": [{"valid_from": 2014, "siaga3": 0.8}, {"valid_from": 2027, "siaga3": 1.0}]}
-    assert series._limits(stated, column("g1"), END) == {"siaga3": 0.8}
-    assert series._limits(stated, column("g2"), END) == {}
-    assert series._limits(None, column("g1"), END) == {}
+    assert limits_of(stated, column("g1"), END) == {"siaga3": 0.8}
+    assert limits_of(stated, column("g2"), END) == {}
+    assert limits_of(None, column("g1"), END) == {}
 
 
 def test_a_chart_of_several_series_draws_what_they_share() -> None:
-    both = [series._limits(RULES, column(device), END) for device in ("bed-1", "bed-2")]
-    assert series._common(both) == {"hot": 35}
+    both = [limits_of(RULES, column(device), END) for device in ("bed-1", "bed-2")]
+    assert common(both) == {"hot": 35}
 
 
 def test_a_panel_for_every_property_becomes_one_for_each_that_was_measured() -> None:

@@ -14,7 +14,7 @@ from services.api import handling
 from services.api.deps import BigId, ById, Db
 from services.api.handling import STATE_AFTER, State
 from services.api.listing import Listing, Payload, cut, ordered
-from services.api.problem import FORBIDDEN, MISSING, TAKEN, Conflict, NotFound
+from services.api.problem import FORBIDDEN, GARBLED, MISSING, TAKEN, Conflict, NotFound
 from services.api.writing import Transaction, may_write
 from shared.db.tables import finding, finding_action
 
@@ -118,7 +118,7 @@ async def _require(connection: AsyncConnection, finding_id: int) -> None:
     description="Off unless LAB_API_FINDING_ACTIONS says so.",
     status_code=HTTPStatus.CREATED,
     dependencies=[Depends(may_write)],
-    responses={**FORBIDDEN, **MISSING, **TAKEN},
+    responses={**GARBLED, **FORBIDDEN, **MISSING, **TAKEN},
 )
 async def _act(connection: Transaction, finding: BigId, asked: Act) -> Action:
     return await act(connection, finding, asked)

@@ -74,10 +74,12 @@ async def findings(
     device_id: int | None = None,
     active: bool | None = None,
     withdrawn: bool = False,
+    undone: bool = False,
     span: Range = ALWAYS,
     page: Page = FIRST,
 ) -> Findings:
-    """Findings overlapping `span`; withdrawn: also those that later data undid."""
+    """Findings overlapping `span`; withdrawn: also those that later data undid; undone: only
+    those."""
     wanted = (
         (site.c.key, site_key),
         (pilot.c.key, pilot_key),
@@ -89,7 +91,9 @@ async def findings(
     query = _select().where(*(column == value for column, value in wanted if value is not None))
     if active is not None:
         query = query.where(_ACTIVE if active else ~_ACTIVE)
-    if not withdrawn:
+    if undone:
+        query = query.where(finding.c.withdrawn_at.is_not(None))
+    elif not withdrawn:
         query = query.where(finding.c.withdrawn_at.is_(None))
     query = query.where(*_overlaps(span))
     if page.after:

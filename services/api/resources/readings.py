@@ -29,7 +29,12 @@ class Bucket(StrEnum):
     MINUTES_15 = "15m"
     HOUR = "1h"
     DAY = "1d"
-    MONTH = "1mo"
+    MONTH = "1M"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Bucket | None":
+        """Its first name, which some clients still use."""
+        return cls.MONTH if value == "1mo" else None
 
 
 class Head(Payload):

@@ -38,6 +38,8 @@ class Uplink(Payload):
     received_at: datetime
     source: str | None = Field(examples=["chirpstack"])
     topic: str
+    event: str = Field(description="up, or what else a network server tells", examples=["up"])
+    history: bool = Field(description="values of several times, or sent again later")
     f_cnt: int | None = Field(description="LoRaWAN frame counter")
     f_port: int | None = Field(description="LoRaWAN port")
     radio: dict[str, Any] | None = Field(description="as the network server told it")

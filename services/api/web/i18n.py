@@ -59,6 +59,10 @@ class Language:
         pattern = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
         return format_decimal(value, format=pattern, locale=self.locale)
 
+    def short(self, value: float) -> str:
+        """A number with as many of three decimal places as it has."""
+        return format_decimal(value, format="#,##0.###", locale=self.locale)
+
     def percent(self, ratio: float | None) -> str:
         """A ratio as per cent with one place; – for null."""
         return "–" if ratio is None else format_percent(ratio, "#,##0.0%", self.locale)
@@ -75,6 +79,10 @@ class Language:
         """Days from `start` to before `end`, e.g. 1 – 30 Nov 2026."""
         last = end - timedelta(microseconds=1)
         return format_interval(start, last, "yMMMd", ZoneInfo(zone), locale=self.locale)
+
+    def duration(self, seconds: float) -> str:
+        """A length of time in its largest fitting unit, e.g. 15 minutes."""
+        return format_timedelta(timedelta(seconds=seconds), threshold=1, locale=self.locale)
 
     def ago(self, seconds: float) -> str:
         """An age, e.g. 5 minutes ago; live.js writes the same with Intl."""

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from shared import catalogue
 from shared.domain.property import PROPERTIES
@@ -63,6 +62,7 @@ PERIOD: Final = {
     "24h": N_("24 hours"),
     "7d": N_("7 days"),
     "35d": N_("35 days"),
+    "1y": N_("1 year"),
     "all": N_("everything"),
 }
 STEP: Final = {
@@ -70,6 +70,7 @@ STEP: Final = {
     "5m": N_("5-minute mean"),
     "1h": N_("hourly mean"),
     "1d": N_("daily mean"),
+    "1M": N_("monthly mean"),
 }
 
 STEP_TOTAL: Final = {
@@ -77,6 +78,7 @@ STEP_TOTAL: Final = {
     "5m": N_("5-minute total"),
     "1h": N_("hourly total"),
     "1d": N_("daily total"),
+    "1M": N_("monthly total"),
 }
 # Codes in an outcome's reason, as the analytics service writes them.
 REASON: Final = {
@@ -85,15 +87,46 @@ REASON: Final = {
     "interval_unknown": N_("devices left out, their interval is unknown"),
     "single_device": N_("one device gives no interval"),
 }
-# Keys of a finding's evidence that are worth a reader's time.
-EVIDENCE: Final = {
-    "peak_state": N_("highest Siaga state"),
-    "peak_level_m": N_("peak level, m"),
-    "peak_at": N_("peak at"),
-    "hours": N_("hours"),
-    "volume_m3": N_("volume, m³"),
-    "pulse_m3": N_("pulse, m³"),
+# How far people are with a finding, and what they can do about it.
+HANDLING: Final = {
+    "open": N_("not looked at"),
+    "acknowledged": N_("acknowledged"),
+    "closed": N_("closed"),
 }
+ACTION: Final = {
+    "acknowledge": N_("Acknowledge"),
+    "close": N_("Close"),
+    "reopen": N_("Reopen"),
+}
+DONE: Final = {
+    "acknowledge": N_("acknowledged"),
+    "close": N_("closed"),
+    "reopen": N_("reopened"),
+}
+COURSE: Final = {
+    "going": N_("still going on"),
+    "over": N_("over"),
+    "withdrawn": N_("withdrawn"),
+}
+REFUSED: Final = {
+    "stands": N_("Somebody was first: the finding stands otherwise now."),
+    "form": N_("Not saved: a name of at most 80 letters is needed, a note may have 2,000."),
+}
+# What a network server tells of a device beside its values.
+EVENT: Final = {
+    "up": N_("values"),
+    "join": N_("joined the network"),
+    "status": N_("battery and link"),
+    "ack": N_("command confirmed"),
+    "txack": N_("command sent"),
+    "queued": N_("command waiting"),
+    "log": N_("fault told"),
+    "location": N_("position told"),
+    "integration": N_("message of an integration"),
+}
+SCOPE: Final = {"message": N_("the whole message"), "item": N_("one value")}
+# Findings that every pilot kind can have, beside those its kind describes.
+FINDING: Final = {"silent": N_("Device is silent")}
 
 _UNIT_SIGN: Final = {
     "1": "",
@@ -133,31 +166,9 @@ def service(key: str) -> str:
     return str(known["name"]) if known else key.replace("_", " ")
 
 
-def finding(description: Mapping[str, Any] | None, kind: str) -> str:
-    """English label of a finding kind, as its pilot kind describes it; the key without one."""
-    described = (description or {}).get("findings", [])
-    return next((str(each["label"]) for each in described if each["kind"] == kind), kind)
-
-
 def reasons(text: str) -> list[tuple[str, str]]:
     """An outcome's reason as (English words, numbers): codes are parted by ; and end at a colon."""
     parts = [part.partition(": ") for part in text.split("; ")]
     return [
         (REASON.get(code, code), " / ".join(re.findall(r"\d+", rest))) for code, _, rest in parts
     ]
-
-
-def facts(evidence: Mapping[str, Any]) -> list[tuple[str, float | int | str | datetime]]:
-    """What of a finding's evidence is shown: (English words, value), times as times."""
-    return [
-        (label, _as_time(value))
-        for key, label in EVIDENCE.items()
-        if isinstance(value := evidence.get(key), int | float | str)
-    ]
-
-
-def _as_time(value: float | str) -> float | str | datetime:
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

@@ -12,9 +12,12 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from services.api.listing import Page
 from services.api.web import i18n, labels
+from services.api.web.facts import facts
 from services.api.web.i18n import Language
 
+ALL: Final = Page(10_000)  # of a list that a page shows whole
 STATIC: Final = Path(__file__).parent / "static"
 LANGUAGES: Final = i18n.load()
 # Everything comes from here: a page that asks another host for anything breaks visibly.
@@ -58,6 +61,11 @@ def page(
     return response
 
 
+def missing(request: Request) -> HTMLResponse:
+    """The page that says there is no such page."""
+    return page(request, "missing.html", HTTPStatus.NOT_FOUND)
+
+
 def _address(request: Request, **changes: str | None) -> str:
     """This page with some query parameters set, or dropped where None; never the language."""
     asked = {**request.query_params, "lang": None, **changes}
@@ -88,16 +96,22 @@ def _environment(language: Language) -> Environment:
     environment.filters.update(
         word=language.word,
         number=language.number,
+        short=language.short,
         percent=language.percent,
         moment=language.moment,
         day=language.day,
         ago=language.ago,
+        duration=language.duration,
         unit=labels.unit_sign,
         property_label=lambda key: language.word(labels.property_label(key)),
         decimals=labels.property_decimals,
     )
     environment.globals.update(
-        language=language, languages=LANGUAGES.values(), labels=labels, static=_static
+        language=language,
+        languages=LANGUAGES.values(),
+        labels=labels,
+        facts=facts,
+        static=_static,
     )
     return environment
 

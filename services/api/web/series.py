@@ -1,23 +1,30 @@
-"""Chart panels of a pilot: which series they show, and the table that the chart is drawn from."""
+"""Chart panels: which series they show, and the table that the chart is drawn from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.listing import Page, Range
 from services.api.resources.latest import Latest
 from services.api.resources.readings import Aggregate, Bucket, Reading, readings
+from services.api.web.choice import choice
+from services.api.web.limits import common, limits_of
 from services.api.web.status import SILENT_AFTER
+from shared.db.tables import reading_hourly
+from shared.domain.place import Origin
 
-Period = Literal["24h", "7d", "35d", "all"]
-Step = Literal["raw", "5m", "1h", "1d"]
+Period = Literal["24h", "7d", "35d", "1y", "all"]
+Step = Literal["raw", "5m", "1h", "1d", "1M"]
 PERIODS: Final[Mapping[Period, timedelta | None]] = {
     "24h": timedelta(hours=24),
     "7d": timedelta(days=7),
     "35d": timedelta(days=35),
+    "1y": timedelta(days=365),
     "all": None,
 }
 STEPS: Final[Mapping[Step, tuple[Bucket | None, timedelta | None]]] = {
@@ -25,10 +32,18 @@ STEPS: Final[Mapping[Step, tuple[Bucket | None, timedelta | None]]] = {
     "5m": (Bucket.MINUTES_5, timedelta(minutes=5)),
     "1h": (Bucket.HOUR, timedelta(hours=1)),
     "1d": (Bucket.DAY, timedelta(days=1)),
+    "1M": (Bucket.MONTH, timedelta(days=31)),
 }
+# The step for a span of at most so long; derived series have one value an hour or a day already.
+_USUAL: Final[Sequence[tuple[timedelta, Step, Step]]] = (
+    (timedelta(days=2), "raw", "raw"),
+    (timedelta(days=62), "1h", "raw"),
+    (timedelta(days=4 * 366), "1d", "1d"),
+    (timedelta.max, "1M", "1M"),
+)
 MOST_ROWS: Final = 2000  # a table that a phone can still show
 MOST_SERIES: Final = 6  # colours a reader can tell apart
-EVERY: Final = "*"  # as pilot kinds describe a panel for each property
+EVERY: Final = "*"  # a panel for each property the devices report
 
 
 @dataclass(frozen=True)
@@ -45,15 +60,26 @@ class View:
         length = PERIODS[self.period]
         return self.end - length if length else None
 
-    def step_for(self, rows: Sequence[Latest]) -> Step:
-        """The chosen step, else one that keeps the table readable."""
-        if all(row.derived_by for row in rows):
-            return "raw"  # already one value an hour or a day
-        if self.step:
+    def step_for(self, rows: Sequence[Latest], length: timedelta) -> Step:
+        """The chosen step, else one that keeps the table of a span of `length` readable."""
+        derived = all(row.derived_by for row in rows)
+        if self.step and not derived:
             return self.step
-        by_period: Mapping[Period, Step] = {"24h": "raw", "7d": "1h", "35d": "1h", "all": "1d"}
-        usual = by_period[self.period]
-        return "5m" if usual == "raw" and any(_is_dense(row, self) for row in rows) else usual
+        usual = next(steps[derived] for most, *steps in _USUAL if length <= most)
+        return "5m" if usual == "raw" and any(_is_dense(row, length) for row in rows) else usual
+
+
+def view_of(
+    asked: Mapping[str, str], origin: Origin, newest: Sequence[Latest], now: datetime
+) -> View:
+    """The view a query asks for. It ends now for measured values, else at the newest of them."""
+    times = [row.time for row in newest if row.time is not None]
+    return View(
+        period=choice(asked.get("period"), PERIODS) or "24h",
+        step=choice(asked.get("step"), STEPS),
+        device=asked.get("device"),
+        end=now if origin == "measured" or not times else max(times) + timedelta.resolution,
+    )
 
 
 @dataclass(frozen=True)
@@ -75,6 +101,7 @@ class Panel:
     form: str
     unit: str
     step: Step
+    span: Range
     columns: Sequence[Latest]
     choices: Sequence[Latest]
     rows: Sequence[tuple[datetime, Sequence[Cell | None]]]
@@ -88,6 +115,19 @@ class Panel:
         nominal = 0 if column.derived_by else column.interval_s
         return None if nominal is None else max(bucket, SILENT_AFTER * nominal) or None
 
+    def csv(self, column: Latest) -> str:
+        """Address of what is shown of one series, as a file."""
+        bucket = STEPS[self.step][0]
+        asked = {
+            "format": "csv",
+            "bucket": bucket and bucket.value,
+            "from": self.span.start and self.span.start.isoformat(),
+            "to": self.span.end and self.span.end.isoformat(),
+            "limit": 10_000,
+        }
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        return f"/v1/datastreams/{column.datastream_id}/readings?{query}"
+
 
 async def panels(
     connection: AsyncConnection,
@@ -99,7 +139,7 @@ async def panels(
     """The panels a pilot kind describes; without a description one per observed property."""
     heard = [row for row in latest if row.time is not None]
     made = []
-    for panel in _wanted(described or [{"property": EVERY}], heard):
+    for panel in _wanted(described, heard):
         choices = [row for row in heard if row.property == panel["property"]]
         if choices:
             limits = params.get(panel.get("limits") or "", {})
@@ -109,14 +149,17 @@ async def panels(
 
 def _wanted(
     described: Sequence[Mapping[str, Any]], heard: Sequence[Latest]
-) -> Iterator[Mapping[str, Any]]:
-    """Each described panel; one for EVERY property becomes one for each that was heard of."""
-    for panel in described:
-        if panel["property"] != EVERY:
-            yield panel
-            continue
-        for key in dict.fromkeys(row.property for row in heard if row.derived_by is None):
-            yield {**panel, "property": key}
+) -> list[Mapping[str, Any]]:
+    """The panels with EVERY replaced by each property that has none of its own."""
+    panels = described or [{"property": EVERY}]
+    own = {panel["property"] for panel in panels}
+    observed = dict.fromkeys(row.property for row in heard if row.derived_by is None)
+    others = [key for key in observed if key not in own]
+    wanted: list[Mapping[str, Any]] = []
+    for panel in panels:
+        keys = others if panel["property"] == EVERY else [panel["property"]]
+        wanted += [{**panel, "property": key} for key in keys]
+    return wanted
 
 
 async def _panel(
@@ -124,23 +167,24 @@ async def _panel(
     panel: Mapping[str, Any],
     choices: Sequence[Latest],
     view: View,
-    limits: object,
+    limits: Any,
 ) -> Panel:
     form = panel.get("form") or "chart"
     columns = _chosen(choices, view.device, most=1 if form == "bars" else MOST_SERIES)
-    step = view.step_for(columns)
+    start = view.start or await _beginning(connection, columns) or view.end
+    step = view.step_for(columns, view.end - start)
+    spans = [_span(column, step, start, view.end) for column in columns]
     by_time: dict[datetime, list[Cell | None]] = {}
-    cut_short = False
-    for place, column in enumerate(columns):
-        start, moved = _start(column, step, view)
+    cut_short = any(span.start != start for span in spans)
+    for place, (column, span) in enumerate(zip(columns, spans, strict=True)):
         found = await readings(
             connection,
             column.datastream_id,
             bucket=STEPS[step][0],
-            span=Range(start, view.end),
+            span=span,
             page=Page(MOST_ROWS),
         )
-        cut_short |= moved or found.next is not None
+        cut_short |= found.next is not None
         for item in found.items:
             by_time.setdefault(item.time, [None] * len(columns))[place] = _cell(item, form)
     return Panel(
@@ -149,63 +193,23 @@ async def _panel(
         form=form,
         unit=columns[0].unit,
         step=step,
+        span=Range(min(span.start or start for span in spans), view.end),
         columns=columns,
         choices=choices,
         rows=sorted(by_time.items(), key=lambda row: row[0], reverse=True),
         cut_short=cut_short,
-        limits=_common([_limits(limits, column, view.end) for column in columns]),
+        limits=common([limits_of(limits, column, view.end) for column in columns]),
     )
 
 
-def _limits(stated: object, column: Latest, end: datetime) -> dict[str, float]:
-    """The limits of one series by name, lowest first, from a param that states them.
-
-    By device key: the numbers of the newest entry that was valid by `end`, e.g. siaga3 → 1.5. As
-    rules: the limit of each rule for its property, by its label.
-    """
-    said: Mapping[str, Any] = {}
-    if isinstance(stated, Mapping):
-        said = _newest(stated.get(column.device), end)
-    elif isinstance(stated, list):
-        said = dict(
-            limit for rule in stated if isinstance(rule, Mapping) for limit in _ruled(rule, column)
-        )
-    limits = {
-        name: float(value)
-        for name, value in said.items()
-        if name != "valid_from" and isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return dict(sorted(limits.items(), key=lambda limit: limit[1]))
-
-
-def _newest(entries: object, end: datetime) -> Mapping[str, Any]:
-    valid = [
-        entry
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, Mapping)
-        and str(entry.get("valid_from") or "") <= end.date().isoformat()
-    ]
-    return max(valid, key=lambda entry: str(entry.get("valid_from") or ""), default={})
-
-
-def _ruled(rule: Mapping[str, Any], column: Latest) -> Iterator[tuple[str, Any]]:
-    """The limit a rule sets this series, named by its label, else by its side."""
-    devices = rule.get("devices")
-    if rule.get("property") != column.property or (devices and column.device not in devices):
-        return
-    for side, sign in (("above", ">"), ("below", "<")):
-        if rule.get(side) is not None:
-            yield str(rule.get("label") or f"{sign} {rule[side]}"), rule[side]
-
-
-def _common(limits: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The limits every series of a chart has: lines that hold for one of several mislead."""
-    first, *others = limits
-    return {
-        name: limit
-        for name, limit in first.items()
-        if all(each.get(name) == limit for each in others)
-    }
+async def _beginning(connection: AsyncConnection, columns: Sequence[Latest]) -> datetime | None:
+    """The first hour any of them has a value in; None: not rolled up yet."""
+    ids = [column.datastream_id for column in columns]
+    first = select(func.min(reading_hourly.c.hour))
+    found: datetime | None = await connection.scalar(
+        first.where(reading_hourly.c.datastream_id.in_(ids))
+    )
+    return found
 
 
 def _chosen(choices: Sequence[Latest], device: str | None, most: int) -> Sequence[Latest]:
@@ -215,16 +219,15 @@ def _chosen(choices: Sequence[Latest], device: str | None, most: int) -> Sequenc
     return choices if len(choices) <= most else choices[:1]
 
 
-def _start(column: Latest, step: Step, view: View) -> tuple[datetime | None, bool]:
-    """Where to begin so that the newest rows are the ones that fit, and whether that cuts."""
-    if step == "raw" and column.interval_s and (not view.start or _is_dense(column, view)):
-        return view.end - timedelta(seconds=column.interval_s * MOST_ROWS), True
-    return view.start, False
+def _span(column: Latest, step: Step, start: datetime, end: datetime) -> Range:
+    """The whole span, or as much of its newest part as a table of raw values can hold."""
+    if step == "raw" and column.interval_s and _is_dense(column, end - start):
+        return Range(end - timedelta(seconds=column.interval_s * MOST_ROWS), end)
+    return Range(start, end)
 
 
-def _is_dense(row: Latest, view: View) -> bool:
-    length = PERIODS[view.period]
-    return bool(length and row.interval_s and length.total_seconds() > row.interval_s * MOST_ROWS)
+def _is_dense(row: Latest, length: timedelta) -> bool:
+    return bool(row.interval_s and length.total_seconds() > row.interval_s * MOST_ROWS)
 
 
 def _cell(item: Reading | Aggregate, form: str) -> Cell:

@@ -62,7 +62,10 @@ const stream = new EventSource(tiles().dataset.live);
 stream.addEventListener("open", () => say("on"));
 stream.addEventListener("error", () => say("off"));
 stream.addEventListener("reading", (event) => {
-  const known = JSON.parse(event.data).map(show).every(Boolean);
+  const device = tiles().dataset.device; // of a device's own page
+  const rows = JSON.parse(event.data).filter((row) => !device || row.device_id === Number(device));
+  if (!rows.length) return;
+  const known = rows.map(show).every(Boolean);
   grow();
   stale("evidence");
   if (!known) stale("tiles"); // a device or a property that was not here before

@@ -1,0 +1,77 @@
+"""One device: how it does, its health, its charts, and its raw messages beside their values."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from services.api.deps import Db
+from services.api.listing import Page, page_after
+from services.api.problem import NotFound
+from services.api.resources.devices import find_device
+from services.api.resources.events import events
+from services.api.resources.findings import findings
+from services.api.resources.latest import latest
+from services.api.resources.pilots import find_pilot
+from services.api.resources.rejects import rejects
+from services.api.resources.sites import find_site
+from services.api.resources.uplinks import uplinks
+from services.api.web import series
+from services.api.web.findings_page import finding_words
+from services.api.web.frames import frames
+from services.api.web.render import ALL, missing, page
+from services.api.web.series import view_of
+from services.api.web.status import alarms, tiles
+
+SHOWN_MESSAGES = 20
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/devices/{device_id:int}")
+async def _device(request: Request, connection: Db, device_id: int) -> HTMLResponse:
+    now = datetime.now(UTC)
+    try:
+        device = await find_device(connection, min(device_id, 2**31 - 1))
+    except NotFound:
+        return missing(request)
+    asked = request.query_params
+    newest = (
+        await latest(
+            connection, now, site_key=device.site, device_key=device.key, silent=True, page=ALL
+        )
+    ).items
+    pilot = await find_pilot(connection, device.pilot_id) if device.pilot_id else None
+    described = (pilot.kind_description or {}).get("panels", []) if pilot else []
+    # First the panels of its pilot, then one for whatever else it reports.
+    described = [*described, *([] if _has_all(described) else [{"property": series.EVERY}])]
+    view = view_of(asked, device.origin, newest, now)
+    found = (await findings(connection, device_id=device.id, page=Page(50))).items
+    messages = await uplinks(
+        connection, device.id, encoding="hex", page=page_after(SHOWN_MESSAGES, asked.get("before"))
+    )
+    refused = await rejects(connection, device.id, page=Page(50))
+    return page(
+        request,
+        "device.html",
+        device=device,
+        pilot=pilot,
+        site=await find_site(connection, device.site),
+        now=now,
+        tiles=tiles([device], newest),
+        alarms=alarms(found),
+        view=view,
+        panels=await series.panels(
+            connection, described, newest, view, pilot.params if pilot else {}
+        ),
+        findings=found,
+        words=await finding_words(connection),
+        events=(await events(connection, device.id, page=Page(30))).items,
+        frames=await frames(connection, messages.items, newest, refused.items),
+        older=messages.next,
+        rejects=refused.items,
+    )
+
+
+def _has_all(described: list[dict[str, str]]) -> bool:
+    return any(each["property"] == series.EVERY for each in described)

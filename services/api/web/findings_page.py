@@ -1,0 +1,159 @@
+"""What was found anywhere, and acting on it: forms that work without JavaScript."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import parse_qsl, quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api import handling
+from services.api.deps import Db
+from services.api.listing import page_after
+from services.api.problem import Conflict, NotFound
+from services.api.resources.finding_actions import Act, act, actions_of
+from services.api.resources.findings import Finding, Severity, find_finding, findings
+from services.api.resources.pilots import Pilot, pilots
+from services.api.resources.sites import sites
+from services.api.web import labels
+from services.api.web.choice import choice
+from services.api.web.render import ALL, missing, page
+from services.api.writing import Transaction, is_on, may_write
+from shared.db.tables import pilot_kind
+
+SHOWN: Final = 25
+Course = Literal["going", "over", "withdrawn"]
+_ACTIVE: Final[Mapping[str, bool]] = {"going": True, "over": False}
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the reader wants to see; None: all of it."""
+
+    site: str | None
+    pilot: Pilot | None
+    kind: str | None
+    severity: Severity | None
+    state: handling.State | None
+    course: Course | None
+
+
+async def finding_words(connection: AsyncConnection) -> Mapping[str, str]:
+    """Finding kind → its English label (a message id), as the pilot kinds describe them."""
+    described = await connection.scalars(select(pilot_kind.c.description))
+    own = {each["kind"]: each["label"] for kind in described for each in kind.get("findings", [])}
+    return {**labels.FINDING, **own}
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a posted form, the last of each name."""
+    return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=20))
+
+
+@router.get("/findings")
+async def _list(request: Request, connection: Db) -> HTMLResponse:
+    every_site = (await sites(connection, page=ALL)).items
+    every_pilot = (await pilots(connection, page=ALL)).items
+    words = await finding_words(connection)
+    chosen = _filters(request.query_params, [each.key for each in every_site], every_pilot, words)
+    found = await findings(
+        connection,
+        site_key=chosen.pilot.site if chosen.pilot else chosen.site,
+        pilot_key=chosen.pilot.key if chosen.pilot else None,
+        kind=chosen.kind,
+        severity=chosen.severity,
+        state=chosen.state,
+        active=_ACTIVE.get(chosen.course or ""),
+        undone=chosen.course == "withdrawn",
+        page=page_after(SHOWN, request.query_params.get("after")),
+    )
+    return page(
+        request,
+        "findings_list.html",
+        **await _facts(request, connection, found.items),
+        items=found.items,
+        next=found.next,
+        chosen=chosen,
+        sites=every_site,
+        pilots=every_pilot,
+    )
+
+
+@router.get("/findings/{finding_id:int}")
+async def _one(request: Request, connection: Db, finding_id: int) -> HTMLResponse:
+    return await _shown(request, connection, finding_id)
+
+
+@router.post("/findings/{finding_id:int}/actions", dependencies=[Depends(may_write)])
+async def _act(
+    request: Request,
+    connection: Transaction,
+    finding_id: int,
+    form: Annotated[dict[str, str], Depends(_form)],
+) -> Response:
+    try:
+        await act(connection, finding_id, Act.model_validate(form))
+    except NotFound:
+        return missing(request)
+    except Conflict:
+        return await _shown(request, connection, finding_id, HTTPStatus.CONFLICT, "stands")
+    except ValidationError:
+        return await _shown(
+            request, connection, finding_id, HTTPStatus.UNPROCESSABLE_ENTITY, "form"
+        )
+    back = f"/findings?{quote(request.url.query, safe='=&%')}#finding-{finding_id}"
+    return RedirectResponse(
+        back if form.get("view") == "list" else f"/findings/{finding_id}", HTTPStatus.SEE_OTHER
+    )
+
+
+async def _shown(
+    request: Request,
+    connection: AsyncConnection,
+    finding_id: int,
+    status: HTTPStatus = HTTPStatus.OK,
+    refused: str | None = None,
+) -> HTMLResponse:
+    try:
+        found = await find_finding(connection, min(finding_id, 2**53))
+    except NotFound:
+        return missing(request)
+    facts = await _facts(request, connection, [found])
+    return page(request, "finding.html", status, finding=found, refused=refused, **facts)
+
+
+async def _facts(
+    request: Request, connection: AsyncConnection, found: Sequence[Finding]
+) -> dict[str, Any]:
+    """What a card of a finding needs beside it."""
+    return {
+        "actions": await actions_of(connection, [each.id for each in found]),
+        "allowed": handling.ALLOWED if is_on(request) else {},
+        "words": await finding_words(connection),
+        "zones": {each.key: each.zone for each in (await sites(connection, page=ALL)).items},
+        "names": {each.id: each for each in (await pilots(connection, page=ALL)).items},
+    }
+
+
+def _filters(
+    asked: Mapping[str, str],
+    site_keys: Sequence[str],
+    every_pilot: Sequence[Pilot],
+    words: Mapping[str, str],
+) -> Filters:
+    """What was asked for, as far as it is on a list."""
+    return Filters(
+        site=choice(asked.get("site"), site_keys),
+        pilot=next((each for each in every_pilot if str(each.id) == asked.get("pilot")), None),
+        kind=choice(asked.get("kind"), list(words)),
+        severity=choice(asked.get("severity"), get_args(Severity)),
+        state=choice(asked.get("state"), get_args(handling.State)),
+        course=choice(asked.get("course"), get_args(Course)),
+    )

@@ -201,6 +201,17 @@ class Alerts(BaseSettings):
         return self
 
 
+class Retention(BaseSettings):
+    """How long raw records are kept, and when readings are compressed. 0 days: never."""
+
+    model_config = SettingsConfigDict(env_prefix="LAB_RETENTION_")
+
+    uplink_days: int = Field(default=90, ge=0, description="raw uplinks: reach of reprocessing")
+    rejected_days: int = Field(default=30, ge=0)
+    feedback_days: int = Field(default=30, ge=1, le=30, description="personal text")
+    compress_days: int = Field(default=14, ge=0, description="TimescaleDB community only")
+
+
 class Log(BaseSettings):
     """How much is written to stderr and in which shape."""
 
@@ -211,7 +222,9 @@ class Log(BaseSettings):
 
 
 Section = TypeVar("Section", bound=BaseSettings)
-SECTIONS: tuple[type[BaseSettings], ...] = (Database, Mqtt, Ingest, Analytics, Alerts, Api, Log)
+SECTIONS: tuple[type[BaseSettings], ...] = (
+    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Api, Log),
+)
 
 
 def load(section: type[Section]) -> Section:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.analytics import listen, pilot, pilot_job, retention, rollup, silent
+from services.analytics import compression, listen, pilot, pilot_job, retention, rollup, silent
 from services.analytics.alerts import announce, sender
 from services.analytics.outcomes.job import JOB as OUTCOMES
 from services.analytics.outcomes.metric import Metric, metrics, unchanged
@@ -17,16 +17,21 @@ from services.analytics.schedule import Schedule
 from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.db.tables import metric_definition, pilot_kind
-from shared.settings import Alerts, Analytics, Database
+from shared.settings import Alerts, Analytics, Database, Retention
 from shared.telemetry import serve_health
 
+KEPT: Final = Retention.model_construct()
 UNSENT: Final = Alerts.model_construct()  # no channel: findings are for the pages alone
 
 log = structlog.get_logger()
 
 
 def run(
-    database: Database, settings: Analytics, stop: threading.Event, alerts: Alerts = UNSENT
+    database: Database,
+    settings: Analytics,
+    stop: threading.Event,
+    alerts: Alerts = UNSENT,
+    kept: Retention = KEPT,
 ) -> None:
     """Work until `stop` is set. Raises OperatorError when the database cannot be used at start;
     one lost later is waited for."""
@@ -34,7 +39,7 @@ def run(
     try:
         migrate.ready(engine, database)
         describe(engine)
-        schedule = Schedule(engine, jobs(alerts), settings.every_s, stop)
+        schedule = Schedule(engine, jobs(alerts, kept), settings.every_s, stop)
         health = serve_health(settings.health_port, schedule.health)
         schedule.start()
         log.info("analytics started", jobs=[job.name for job in jobs()], alerts=alerts.channels)
@@ -50,11 +55,12 @@ def run(
         engine.dispose()
 
 
-def jobs(alerts: Alerts = UNSENT) -> list[Job]:
+def jobs(alerts: Alerts = UNSENT, kept: Retention = KEPT) -> list[Job]:
     """Every job of this release."""
     kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
     followers = [rollup.JOB, *kinds, OUTCOMES, silent.JOB]
-    return [*followers, announce.job(alerts), retention.job([job.name for job in followers])]
+    names = [job.name for job in followers]
+    return [*followers, announce.job(alerts), compression.job(kept), retention.job(names, kept)]
 
 
 def describe(engine: Engine) -> None:

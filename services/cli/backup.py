@@ -105,7 +105,7 @@ def _described(file: Path, server: int) -> Archive:
     return Archive(
         server=int(made_by.group(1)),
         timescaledb=_extension(reader, file) if " EXTENSION - timescaledb " in contents else None,
-        compressed=_COMPRESSED in contents,
+        compressed=bool(_COMPRESSED.search(contents)),
     )
 
 
@@ -173,7 +173,7 @@ def _timescale_restoring(engine: Engine, version: str | None) -> Iterator[None]:
         engine.dispose()
 
 
-_COMPRESSED: Final = "TABLE DATA _timescaledb_internal compress"
+_COMPRESSED: Final = re.compile(r"TABLE DATA _timescaledb_internal \S*compress")
 _TABLES: Final = text("""
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname

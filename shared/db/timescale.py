@@ -1,8 +1,9 @@
 """The only place that asks which edition of PostgreSQL this is."""
 
+from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from shared.db.tables import metadata
 
@@ -31,29 +32,63 @@ def versions(connection: Connection) -> dict[str, str | None]:
 def apply(connection: Connection) -> list[str]:
     """Turn marked tables into hypertables where TimescaleDB is loaded; returns those converted.
 
-    Idempotent, run after every upgrade; on plain PostgreSQL it does nothing.
+    Idempotent, run after every upgrade; on plain PostgreSQL it does nothing. On the community
+    edition their chunks can be compressed afterwards.
     """
     if not _loaded(connection):
         return []
     connection.execute(text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
-    already = set(
-        connection.scalars(text("SELECT hypertable_name FROM timescaledb_information.hypertables"))
-    )
-    todo = {
-        table.name: table.info["hypertable"]
-        for table in metadata.sorted_tables
-        if "hypertable" in table.info and table.name not in already
-    }
-    for name, column in todo.items():
+    already = connection.scalars(
+        text("SELECT hypertable_name FROM timescaledb_information.hypertables")
+    ).all()
+    todo = [table for table in _marked() if table.name not in already]
+    for table in todo:
         connection.execute(
             text("""
                 SELECT create_hypertable(
                     CAST(:name AS regclass), by_range(:column, CAST(:chunk AS interval)),
                     create_default_indexes => false, migrate_data => true)
             """),
-            {"name": name, "column": column, "chunk": CHUNK},
+            {"name": table.name, "column": table.info["hypertable"], "chunk": CHUNK},
         )
-    return list(todo)
+    if edition(connection) == "community":
+        _make_compressible(connection)
+    return [table.name for table in todo]
+
+
+def chunks(connection: Connection, table: str, before: datetime) -> list[str]:
+    """Chunks of a hypertable that end before a time, oldest first; none on plain PostgreSQL."""
+    if edition(connection) == "plain":
+        return []
+    shown = text("SELECT show_chunks(CAST(:table AS regclass), older_than => :before)::text")
+    return list(connection.scalars(shown, {"table": table, "before": before}))
+
+
+def uncompressed(connection: Connection, table: str, before: datetime) -> list[str]:
+    """Those of `chunks` with rows that could be compressed; none on other editions."""
+    if edition(connection) != "community":
+        return []
+    return [name for name in chunks(connection, table, before) if _any_row(connection, name)]
+
+
+def compress(connection: Connection, chunk: str) -> None:
+    """Compress a chunk, or what came late into a compressed one; writers to it wait meanwhile."""
+    connection.execute(
+        text("CALL convert_to_columnstore(CAST(:chunk AS regclass))"), {"chunk": chunk}
+    )
+
+
+def drop(connection: Connection, table: str, chunk: str) -> None:
+    """Remove one chunk with all its rows."""
+    connection.execute(
+        text("""
+            SELECT drop_chunks(CAST(:table AS regclass), older_than => range_end,
+                               newer_than => range_start)
+            FROM timescaledb_information.chunks
+            WHERE format('%I.%I', chunk_schema, chunk_name) = :chunk
+        """),
+        {"table": table, "chunk": chunk},
+    )
 
 
 def compresses(connection: Connection) -> bool:
@@ -73,6 +108,33 @@ def installable(connection: Connection, version: str) -> bool:
 def install(connection: Connection, version: str) -> None:
     """Put the extension into this database, in a version that is `installable`."""
     connection.execute(text(f"CREATE EXTENSION IF NOT EXISTS timescaledb VERSION '{version}'"))
+
+
+def _marked() -> list[Table]:
+    return [table for table in metadata.sorted_tables if "hypertable" in table.info]
+
+
+def _make_compressible(connection: Connection) -> None:
+    already = connection.scalars(
+        text("""
+            SELECT hypertable_name FROM timescaledb_information.hypertables
+            WHERE compression_enabled
+        """)
+    ).all()
+    for table in _marked():
+        if table.name not in already:
+            segment, order = table.info["segment_by"], table.info["hypertable"]
+            connection.execute(
+                text(f"""
+                    ALTER TABLE {table.name} SET (timescaledb.enable_columnstore,
+                        timescaledb.segmentby = '{segment}', timescaledb.orderby = '{order}')
+                """)
+            )
+
+
+def _any_row(connection: Connection, chunk: str) -> bool:
+    """Compressed rows are not seen: ONLY leaves out where a chunk keeps them."""
+    return bool(connection.scalar(text(f"SELECT EXISTS (SELECT FROM ONLY {chunk})")))
 
 
 def _loaded(connection: Connection) -> bool:

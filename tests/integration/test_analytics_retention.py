@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from services.analytics import main, retention
 from services.analytics.runner import run_slice
+from shared.settings import Retention
 from tests.integration import analytics_site as world
 
 pytestmark = pytest.mark.database
@@ -15,6 +16,7 @@ Apply = Callable[[object], list[str]]
 NOW = datetime(2026, 3, 10, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 FOLLOWERS = ("rollup", "outcomes")
+KEPT = Retention()
 
 
 def record(engine: Engine, *at: datetime) -> None:
@@ -47,7 +49,7 @@ def pruned(engine: Engine, now: datetime = NOW) -> list[int]:
     with engine.begin() as connection:
         progress: dict[str, object] = {}
         while True:
-            progress, more, _ = retention.work(connection, progress, FOLLOWERS, now)
+            progress, more, _ = retention.work(connection, progress, FOLLOWERS, KEPT, now)
             if not more:
                 break
     return [row["batch_id"] for row in world.rows(engine, "SELECT batch_id FROM change ORDER BY 1")]
@@ -114,14 +116,14 @@ def test_raw_feedback_is_kept_30_days_and_the_request_stays(
 def test_it_looks_once_an_hour(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "CHANGE_BATCHES", 1)
     with engine.begin() as connection:
-        done = retention.work(connection, {}, FOLLOWERS, NOW)
+        done = retention.work(connection, {}, FOLLOWERS, KEPT, NOW)
     record(engine, NOW - 3 * DAY, NOW)
     for name in FOLLOWERS:
         passed(engine, name)
     for later, left in ((59, 2), (60, 1)):
         with engine.begin() as connection:
             now = NOW + timedelta(minutes=later)
-            retention.work(connection, done.progress, FOLLOWERS, now)
+            retention.work(connection, done.progress, FOLLOWERS, KEPT, now)
         assert len(world.rows(engine, "SELECT FROM change")) == left
 
 

@@ -40,7 +40,8 @@ uplink = Table(
     Column("history", Boolean, nullable=False, server_default=text("false")),
     Index("uplink_uplink_id_observed_at_key", "uplink_id", "observed_at", unique=True),
     Index("uplink_device_id_observed_at_idx", "device_id", text("observed_at DESC")),
-    info={"hypertable": "observed_at"},
+    Index("uplink_received_at_idx", "received_at", postgresql_using="brin"),
+    info={"hypertable": "observed_at", "segment_by": "device_id"},
 )
 # The newest of each kind of a device, however rare: an uplink is kept for a while only.
 device_event = Table(
@@ -61,7 +62,7 @@ reading = Table(
     Column("value", Double, nullable=False),
     Column("quality", SmallInteger, nullable=False),
     Index("reading_datastream_id_time_key", "datastream_id", "time", unique=True),
-    info={"hypertable": "time"},
+    info={"hypertable": "time", "segment_by": "datastream_id"},
 )
 reading_hourly = Table(
     "reading_hourly",

@@ -29,7 +29,7 @@ DEVICES = {
 FILTERS = {
     "chirpstack": ["application/+/device/+/event/+", "as923_2/gateway/+/event/+"],
     "tts": ["v3/app1@ttn/devices/#"],
-    "milesight": ["milesight/#"],
+    "milesight": ["/milesight/#"],
     "rak": ["application/1/device/+/rx", "application/1/device/+/status"],
     "kerlink": [FREE_TOPICS["kerlink-wanesy"]],
     "vega": ["vega/+"],
@@ -205,6 +205,16 @@ def test_the_newest_events_of_each_kind_are_kept(bench: Bench) -> None:
     assert {row["kind"]: row["n"] for row in kept} == {"join": device_event.MOST, "log": 1}
     (oldest,) = (row["oldest"] for row in kept if row["kind"] == "join")
     assert oldest == datetime(2026, 3, 1, 0, 5, tzinfo=UTC)
+
+
+def test_strange_text_in_an_event_is_kept_as_the_database_can(bench: Bench) -> None:
+    log = samples()["chirpstack-v4/log"]
+    event = {**log.payload, "description": "a\0b" + "x" * 5000, "context": {"a\0": "\0"}}
+    bench.publish(log.topic, event)
+    assert bench.settle(1) == {"stored": 1}
+    (kept,) = bench.rows("SELECT detail FROM device_event")
+    assert kept["detail"]["description"].startswith("a\\0bxxx")
+    assert kept["detail"]["context"] == {"a\\0": "\\0"}
 
 
 def test_a_plain_message_can_say_that_it_is_history(bench: Bench) -> None:

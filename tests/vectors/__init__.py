@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FREE_TOPICS = {
-    "milesight-embedded": "milesight/6438F39254820003/up",
+    "milesight-embedded": "/milesight/6438F39254820003/up",
     "kerlink-wanesy": "kerlink/dataUp",
     "none (NB-IoT device, MQTT)": "vega/up",
     "the-things-stack-v3": "v3/app1@ttn/devices/dev1/up",

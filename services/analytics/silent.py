@@ -153,8 +153,10 @@ def _watched(connection: Connection, presents: dict[int, Present]) -> Iterable[W
     newest = {row.id: row.newest for row in connection.execute(_NEWEST)}
     for pilot in connection.execute(_PILOTS).all():
         for each in devices(connection, pilot.id) if pilot.id in presents else ():
-            moment = presents[pilot.id].moment
-            yield Watched(pilot.id, pilot.origin, each, moment, newest.get(each.id))
+            # A clock may be minutes ahead of ours: what it says was said all the same.
+            heard = newest.get(each.id)
+            moment = max(presents[pilot.id].moment, heard or datetime.min.replace(tzinfo=UTC))
+            yield Watched(pilot.id, pilot.origin, each, moment, heard)
 
 
 def _standing(
@@ -219,7 +221,7 @@ def _gaps(
             KIND,
             SEVERITY,
             local_time.at(gap.start),
-            local_time.at(gap.end) if ended or gap.end < until else None,
+            local_time.at(gap.end) if ended or gap.end < until or until in heard else None,
             {"interval_s": device.interval_s, "limit_s": each.limit_s},
         )
         for gap in silences(heard, spans, each.limit_s)

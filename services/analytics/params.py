@@ -1,9 +1,12 @@
 """Reading a pilot's params: every fault is one line that names the place."""
 
 from collections.abc import Collection, Mapping
-from math import isfinite
+from datetime import date, datetime
+from math import inf, isfinite
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from services.analytics import local_time
 from services.analytics.pilot import PilotParamsError
 
 
@@ -40,3 +43,20 @@ def words(place: str, value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise PilotParamsError(f"{place}: must be a list of texts")
     return value
+
+
+def since(place: str, valid_from: object, zone: str) -> float:
+    """When something is in force from, seconds since 1970: a date is local midnight, a year its
+    first day, null always; raises PilotParamsError."""
+    if valid_from is None:
+        return -inf
+    text = f"{valid_from}-01-01" if len(str(valid_from)) == 4 else str(valid_from)
+    try:
+        if len(text) == len("2014-01-01"):
+            return local_time.midnight(date.fromisoformat(text), zone).timestamp()
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PilotParamsError(
+            f"{place}: valid_from {valid_from!r} is no date such as 2014-01-01"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).timestamp()

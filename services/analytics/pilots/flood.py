@@ -6,15 +6,14 @@ bound. It is left after two readings in succession below the bound less `hystere
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from math import inf, isfinite, nan
-from typing import Any, Final
+from math import isfinite, nan
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from services.analytics import findings, local_time, series
+from services.analytics import findings, local_time, params, series
 from services.analytics.findings import Found, Json
 from services.analytics.methods import hysteresis
 from services.analytics.pilot import (
@@ -146,26 +145,10 @@ def _threshold(pilot: Pilot, place: str, entry: Json) -> Threshold:
             f"{place}: siaga3, siaga2, siaga1 must be metres, rising, null where unknown"
         )
     return Threshold(
-        _since(pilot, place, entry.get("valid_from")),
+        params.since(place, entry.get("valid_from"), pilot.zone),
         tuple(nan if limit is None else float(limit) for limit in limits),
         entry,
     )
-
-
-def _since(pilot: Pilot, place: str, valid_from: Any) -> float:
-    """A date is local midnight, a year its first day; null is always."""
-    if valid_from is None:
-        return -inf
-    text = f"{valid_from}-01-01" if len(str(valid_from)) == 4 else str(valid_from)
-    try:
-        if len(text) == len("2014-01-01"):
-            return local_time.midnight(date.fromisoformat(text), pilot.zone).timestamp()
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise PilotParamsError(
-            f"{place}: valid_from {valid_from!r} is no date such as 2014-01-01"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _is_number(value: object) -> bool:

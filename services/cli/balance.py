@@ -146,14 +146,15 @@ def _pending(where: Addresses) -> int | None:
         return None  # shown as unknown; the balance then waits for stored to say it all
 
 
-# A follower that has only failed so far has no position yet; other jobs never get one.
+# A follower that has only failed so far has no position yet; jobs that follow nothing never get
+# one, and `alerts` keeps no progress at all.
 _BEHIND: Final = text("""
     SELECT EXISTS (
         SELECT FROM job, LATERAL (
             SELECT xid::text::bigint AS xid, batch_id FROM change
             ORDER BY change.xid DESC, batch_id DESC LIMIT 1
         ) AS newest
-        WHERE (progress ? 'xid' OR progress = '{}')
+        WHERE (progress ? 'xid' OR (progress = '{}' AND error IS NOT NULL))
           AND (coalesce((progress ->> 'xid')::bigint, 0),
                coalesce((progress ->> 'batch_id')::bigint, 0)) < (newest.xid, newest.batch_id)
     )

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 MEMORY: Final = 28  # residuals that tell the noise
 CLIP: Final = 3.0  # times the noise: one outlier neither moves the level nor widens the noise
 TO_SIGMA: Final = 1.4826  # median absolute deviation of a normal distribution to its sigma
-TINY: Final = 1e-9
 HALF: Final = 0.5  # of the highest of a run: from here a value belongs to the new level
 LAST: Final = 3  # values that tell a new level
 
@@ -17,14 +16,15 @@ LAST: Final = 3  # values that tell a new level
 class Tuning:
     """k, h: slack and threshold in sigmas; alpha: share of a residual by which the level follows;
     learn: values before any is judged; floor: least sigma, least: least shift worth telling, both
-    as a share of the level."""
+    as a share of the level, or of `scale` where the level is below it."""
 
     k: float
     h: float
     alpha: float
     learn: int
-    floor: float = 0.01
-    least: float = 0.0
+    floor: float
+    least: float
+    scale: float
 
 
 class Shift(NamedTuple):
@@ -94,7 +94,7 @@ class Tracker:
         ]
         last = [value for _, value in new[-LAST:]]
         size = sum(last) / len(last) - self.level
-        if abs(size) < self.tuning.least * abs(self.level):
+        if abs(size) < self.tuning.least * self._scale():
             return None
         return Shift(new[0][0], at, size, self.level, sigma), len(last)
 
@@ -113,4 +113,7 @@ class Tracker:
 
     def _sigma(self) -> float:
         spread = TO_SIGMA * median(abs(each) for each in self.residuals)
-        return max(spread, self.tuning.floor * abs(self.level), TINY)
+        return max(spread, self.tuning.floor * self._scale())
+
+    def _scale(self) -> float:
+        return max(abs(self.level), self.tuning.scale)

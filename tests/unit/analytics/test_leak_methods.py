@@ -9,7 +9,7 @@ from services.analytics.pilots.leakage.leaks import shifts
 
 NAN = float("nan")
 EDGES = np.array([0.0, 3600.0, 7200.0, 10800.0])
-TUNING = Tuning(k=0.5, h=6.0, alpha=0.2, learn=14, least=0.04)
+TUNING = Tuning(k=0.5, h=6.0, alpha=0.2, learn=14, floor=0.01, least=0.04, scale=1.0)
 
 
 def tracked(values: list[float], told: int | None = None) -> list[Shift]:
@@ -95,6 +95,11 @@ def test_one_outlier_within_reach_is_no_shift() -> None:
     values = 10 + 0.1 * noise(60, 3)
     values[40] += 0.45
     assert tracked(values.tolist()) == []
+
+
+def test_where_no_water_flows_at_night_a_trickle_is_no_shift() -> None:
+    assert tracked([0.0] * 30 + [0.03] * 10) == []
+    assert [each.size for each in tracked([0.0] * 30 + [0.3] * 10)] == pytest.approx([0.3])
 
 
 def test_a_told_drop_is_the_new_level_at_once() -> None:

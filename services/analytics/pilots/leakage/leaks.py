@@ -19,7 +19,9 @@ from services.analytics.series import Series
 
 FINDING: Final = "leakage"
 # Chosen on L-Town January to June 2019 and ten real areas to November 2022: tests/bench/leakage.py.
-TUNING: Final = Tuning(k=0.5, h=6.0, alpha=0.2, learn=night_flow.LEARN, least=0.04)
+TUNING: Final = Tuning(
+    k=0.5, h=6.0, alpha=0.2, learn=night_flow.LEARN, floor=0.01, least=0.04, scale=1.0
+)
 GONE: Final = 0.5  # share of a leak's flow by which the level must drop to end it
 SHOWN: Final = 7  # nights before the leak that its evidence tells
 # Share of the night flow before it from which a leak is graver.

@@ -15,7 +15,8 @@ def upgrade() -> None:
         "uplink", sa.Column("event", sa.Text(), server_default=sa.text("'up'"), nullable=False)
     )
     op.add_column(
-        "uplink", sa.Column("history", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+        "uplink",
+        sa.Column("history", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
     op.create_table(
         "device_event",

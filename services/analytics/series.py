@@ -54,10 +54,13 @@ _PRESENT: Final = text("""
         ORDER BY time
     ) AS found
 """)
+# Said twice, because a join alone would open every compressed chunk there is.
 _REMOVE: Final = text("""
     DELETE FROM reading
     USING unnest(CAST(:ids AS int[]), CAST(:times AS timestamptz[])) AS gone(id, time)
     WHERE reading.datastream_id = gone.id AND reading.time = gone.time
+      AND reading.datastream_id = ANY(CAST(:ids AS int[]))
+      AND reading.time BETWEEN :first AND :last
 """)
 _PUT: Final = text("""
     INSERT INTO reading (time, datastream_id, value, quality)
@@ -138,7 +141,8 @@ def replace(connection: Connection, parts: Sequence[Replacement]) -> None:
     gone = sorted(present.keys() - wanted.keys())
     put = sorted(cell for cell, said in wanted.items() if present.get(cell) != said)
     if gone:
-        connection.execute(_REMOVE, _columns(gone))
+        times = [time for _, time in gone]
+        connection.execute(_REMOVE, {**_columns(gone), "first": min(times), "last": max(times)})
     if put:
         said = [wanted[cell] for cell in put]
         connection.execute(

@@ -115,6 +115,16 @@ def _marked() -> list[Table]:
 
 
 def _make_compressible(connection: Connection) -> None:
+    # Late data must never be refused because of how much it opens again.
+    connection.execute(
+        text("""
+            DO $$ BEGIN EXECUTE format(
+                'ALTER DATABASE %I SET'
+                ' timescaledb.max_tuples_decompressed_per_dml_transaction = 0',
+                current_database());
+            END $$
+        """)
+    )
     already = connection.scalars(
         text("""
             SELECT hypertable_name FROM timescaledb_information.hypertables

@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 
-from services.analytics import compression, retention
+from services.analytics import compression, retention, series
 from services.analytics.runner import Progress, Slice
+from services.analytics.series import Derived, Replacement
 from services.cli import backup
 from shared.db import migrate, timescale
 from shared.db.engine import connect, sync_engine
+from shared.domain.quality import Quality
 from shared.settings import Database, Retention
 from tests.integration import analytics_site as world
 from tests.integration.test_backup import checksums
@@ -168,6 +170,7 @@ def compressed(community: Callable[[str], Engine]) -> Engine:
     """60 days of readings and uplinks, compressed but for the last 14 days."""
     engine = community("lab_test_compressed")
     migrate.upgrade(engine)
+    engine.dispose()  # settings of the database hold for new connections
     fill(engine)
     for age in (50, 40, 3):
         uplink(engine, NOW - age * DAY, NOW - age * DAY)
@@ -212,6 +215,34 @@ def test_what_comes_late_joins_compressed_chunks_once(compressed: Engine) -> Non
     assert len(waiting(compressed, "reading")) == 1
     compress(compressed)
     assert waiting(compressed, "reading") == []
+
+
+def test_derived_readings_are_replaced_in_compressed_chunks(compressed: Engine) -> None:
+    """Only the segments concerned are opened again."""
+    start = NOW - 45 * DAY
+    kept = Derived(start + timedelta(hours=1), 7.0, Quality.GOOD)
+    with compressed.begin() as connection:
+        connection.execute(
+            text("DELETE FROM reading WHERE datastream_id = 1 AND time >= :at"), {"at": start + DAY}
+        )
+    compress(compressed)
+    with compressed.begin() as connection:
+        series.replace(connection, [Replacement(1, start, [kept])])
+    found = world.rows(
+        compressed, "SELECT * FROM reading WHERE datastream_id = 1 AND time >= :at", at=start
+    )
+    assert [(row["time"], row["value"]) for row in found] == [(kept.time, 7.0)]
+    (opened,) = waiting(compressed, "reading")
+    with compressed.connect() as connection:
+        loose = connection.scalars(text(f"SELECT DISTINCT datastream_id FROM ONLY {opened}")).all()
+    assert loose == [1]
+
+
+def test_any_number_of_late_readings_may_open_compressed_chunks(compressed: Engine) -> None:
+    """TimescaleDB's own limit of 100,000 rows a transaction would refuse a batch."""
+    with compressed.connect() as connection:
+        limit = "SHOW timescaledb.max_tuples_decompressed_per_dml_transaction"
+        assert connection.scalar(text(limit)) == "0"
 
 
 def test_compressed_uplinks_go_as_others_do(compressed: Engine) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from services.cli import backup
 from services.cli.app import database
-from shared.db import migrate, timescale
+from shared.db import migrate, storage, timescale
 from shared.db.engine import DatabaseUnreachable, sync_engine, unreachable
 from shared.settings import Database, load
 
@@ -34,9 +34,10 @@ def check() -> None:
 
 @database.command()
 def info() -> None:
-    """Versions, edition, revision and the size of each table."""
-    for name, value in _with_engine(_facts).items():
-        typer.echo(f"{name:24} {value}")
+    """Versions, edition, revision, the size of each table and of a reading of each property."""
+    for facts in (_versions, _tables, _readings):
+        for line in _with_engine(facts):
+            typer.echo(line)
 
 
 @database.command()
@@ -68,24 +69,30 @@ def _told(rows: dict[str, int]) -> str:
     return f"{sum(rows.values())} rows in {len(rows)} tables, among them {named}"
 
 
-def _facts(engine: Engine) -> dict[str, object]:
+def _versions(engine: Engine) -> list[str]:
     with engine.connect() as connection:
-        facts: dict[str, object] = {**timescale.versions(connection)}
-        facts["revision"] = migrate.current(connection) or "none: run `lab db upgrade`"
-        if facts["revision"] != migrate.current(connection):
-            return facts
-        for name, rows in connection.execute(text(_ROWS)):
-            facts[name] = f"{rows} rows"
-        return facts
+        facts = {**timescale.versions(connection), "revision": migrate.current(connection)}
+    return [f"{name:24} {value or 'none'}" for name, value in facts.items()]
 
 
-_ROWS = """
-    SELECT 'sites', count(*) FROM site UNION ALL
-    SELECT 'devices', count(*) FROM device UNION ALL
-    SELECT 'uplinks', count(*) FROM uplink UNION ALL
-    SELECT 'readings', count(*) FROM reading UNION ALL
-    SELECT 'findings', count(*) FROM finding WHERE withdrawn_at IS NULL
-"""
+def _tables(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        migrate.require_head(connection)
+        rows, sizes = backup.rows(connection), storage.tables(connection)
+    head = f"\n{'table':24} {'rows':>12} {'kB':>12}"
+    return [head, *(f"{name:24} {rows[name]:12} {n / 1000:12.0f}" for name, n in sizes.items())]
+
+
+def _readings(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        stored = storage.readings(connection)
+    columns = ("plain", "bytes each", "compressed", "bytes each")
+    head = f"\n{'readings of':24} {' '.join(f'{name:>12}' for name in columns)}"
+    return [head, *(f"{e.property:24} {_part(e.plain)} {_part(e.compressed)}" for e in stored)]
+
+
+def _part(part: storage.Part) -> str:
+    return f"{part.readings:12} {'-' if part.each is None else format(part.each, '.1f'):>12}"
 
 
 def _with_engine(act: Callable[[Engine], Told]) -> Told:

@@ -71,6 +71,44 @@ def uncompressed(connection: Connection, table: str, before: datetime) -> list[s
     return [name for name in chunks(connection, table, before) if _any_row(connection, name)]
 
 
+def parts(connection: Connection, table: str) -> list[str]:
+    """The relations that hold a table's rows: its chunks, or itself."""
+    if edition(connection) == "plain":
+        return [table]
+    shown = text("SELECT show_chunks(CAST(:table AS regclass))::text")
+    return list(connection.scalars(shown, {"table": table}))
+
+
+def columnstores(connection: Connection, table: str) -> dict[str, str]:
+    """Chunk → relation that holds its compressed rows."""
+    if edition(connection) != "community":
+        return {}
+    found = connection.execute(
+        text("""
+            SELECT relid::text, compress_relid::regclass::text
+            FROM _timescaledb_catalog.compression_settings
+            JOIN show_chunks(CAST(:table AS regclass)) AS chunk ON chunk = relid
+            WHERE compress_relid IS NOT NULL
+        """),
+        {"table": table},
+    )
+    return {chunk: store for chunk, store in found}
+
+
+def hypertable_bytes(connection: Connection) -> dict[str, int]:
+    """Bytes of each hypertable with its chunks, compressed or not, and their indexes."""
+    if edition(connection) == "plain":
+        return {}
+    found = connection.execute(
+        text("""
+            SELECT hypertable_name,
+                   hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)
+            FROM timescaledb_information.hypertables
+        """)
+    )
+    return {name: size for name, size in found}
+
+
 def compress(connection: Connection, chunk: str) -> None:
     """Compress a chunk, or what came late into a compressed one; writers to it wait meanwhile."""
     connection.execute(

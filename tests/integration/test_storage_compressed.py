@@ -1,137 +1,28 @@
-"""Old data: raw records go, readings are compressed and stay what they were."""
+"""Compressed readings stay what they were, take less, and take in what comes late."""
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from services.analytics import compression, retention, series
-from services.analytics.runner import Progress, Slice
+from services.analytics import series
 from services.analytics.series import Derived, Replacement
 from services.cli import backup
-from shared.db import migrate, timescale
+from shared.db import migrate, sites, storage, timescale
 from shared.db.engine import connect, sync_engine
 from shared.domain.quality import Quality
-from shared.settings import Database, Retention
+from shared.settings import Database
+from shared.site_file import parse
 from tests.integration import analytics_site as world
+from tests.integration.storage_world import DAY, NOW, compress, fill, observed, prune, uplink
 from tests.integration.test_backup import checksums
 
 pytestmark = pytest.mark.database
 COMMUNITY = os.environ.get("LAB_TEST_TIMESCALE_URL")
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
-KEPT = Retention()
-Work = Callable[[Connection, Progress], Slice]
-
-
-def finish(engine: Engine, work: Work) -> int:
-    """Run slices until no work waits, each in its own transaction; returns how many."""
-    progress: Progress = {}
-    for slices in range(1, 100):
-        with engine.begin() as connection:
-            done = work(connection, progress)
-        if not done.more:
-            return slices
-        progress = done.progress
-    raise AssertionError("never done")
-
-
-def prune(engine: Engine, kept: Retention = KEPT, now: datetime = NOW) -> int:
-    return finish(engine, lambda c, progress: retention.work(c, progress, (), kept, now))
-
-
-def compress(engine: Engine, kept: Retention = KEPT, now: datetime = NOW) -> int:
-    return finish(engine, lambda c, progress: compression.work(c, progress, kept, now))
-
-
-def uplink(engine: Engine, observed: datetime, received: datetime) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            text("""
-                INSERT INTO uplink (uplink_id, observed_at, received_at, source_id, device_id,
-                                    topic, payload)
-                VALUES (gen_random_uuid(), :observed, :received, 1, 1, 't', 'x')
-            """),
-            {"observed": observed, "received": received},
-        )
-
-
-def observed(engine: Engine) -> list[int]:
-    """Age in days of each uplink's event."""
-    found = world.rows(engine, "SELECT observed_at FROM uplink ORDER BY 1")
-    return [(NOW - row["observed_at"]).days for row in found]
-
-
-def test_raw_uplinks_go_90_days_after_they_arrived(engine: Engine) -> None:
-    for age in (200, 120, 101, 89, 1):
-        uplink(engine, NOW - age * DAY, NOW - age * DAY)
-    uplink(engine, NOW - 900 * DAY, NOW - DAY)  # recorded long ago, replayed yesterday
-    uplink(engine, NOW - 119 * DAY, NOW - 60 * DAY)  # was late: on Timescale it keeps its chunk
-    prune(engine)
-    with engine.connect() as connection:
-        late = [120, 119] if timescale.edition(connection) != "plain" else [119]
-    assert observed(engine) == [900, *late, 89, 1]
-    prune(engine, now=NOW + 31 * DAY)
-    assert observed(engine) == [900, 1]
-    prune(engine, now=NOW + 900 * DAY)
-    assert observed(engine) == []
-
-
-def test_zero_days_keep_them(engine: Engine) -> None:
-    uplink(engine, NOW - 2000 * DAY, NOW - 2000 * DAY)
-    prune(engine, Retention(uplink_days=0))
-    assert len(observed(engine)) == 1
-
-
-def test_rejects_go_after_30_days_and_the_ledger_still_counts_them(engine: Engine) -> None:
-    with engine.begin() as connection:
-        for age in (31, 29):
-            connection.execute(
-                text("""
-                    INSERT INTO rejected (reject_id, received_at, source_id, scope, reason, detail,
-                                          topic)
-                    VALUES (gen_random_uuid(), :at, 1, 'message', 'bad_json', '', 't')
-                """),
-                {"at": NOW - age * DAY},
-            )
-        connection.execute(
-            text("INSERT INTO ledger VALUES (1, NULL, :at, 'rejected:bad_json', 2)"), {"at": NOW}
-        )
-    prune(engine)
-    assert len(world.rows(engine, "SELECT FROM rejected")) == 1
-    assert world.rows(engine, "SELECT n FROM ledger") == [{"n": 2}]
-
-
-def test_a_dump_in_progress_only_delays(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pg_dump holds a lock on every table; a chunk is dropped when it has ended."""
-    monkeypatch.setattr(retention, "LOCK_PATIENCE", "50ms")
-    uplink(engine, NOW - 200 * DAY, NOW - 200 * DAY)
-    with engine.connect() as connection:
-        plain = timescale.edition(connection) == "plain"
-    with engine.begin() as dumping:
-        dumping.execute(text("SELECT FROM uplink"))
-        prune(engine)
-        assert len(observed(engine)) == (0 if plain else 1)
-    prune(engine)
-    assert observed(engine) == []
-
-
-def fill(engine: Engine, days: int = 60) -> None:
-    """Two gauges every half hour, until now."""
-    with engine.begin() as connection:
-        connection.execute(
-            text("""
-                INSERT INTO reading
-                SELECT t, id, round((2 + sin(extract(epoch FROM t) / 7000))::numeric, 2), 1
-                FROM generate_series(CAST(:first AS timestamptz), :now, '30 min') AS t,
-                     generate_series(1, 2) AS id
-            """),
-            {"first": NOW - days * DAY, "now": NOW},
-        )
 
 
 def test_other_editions_compress_nothing(engine: Engine) -> None:
@@ -140,6 +31,32 @@ def test_other_editions_compress_nothing(engine: Engine) -> None:
             pytest.skip("this server compresses")
     fill(engine)
     assert compress(engine) == 1
+
+
+def datastreams(engine: Engine) -> None:
+    """Two devices of different properties behind the readings of `fill`."""
+    with engine.begin() as connection:
+        sites.apply(connection, parse(world.site(("g1", "gauge"), ("m1", "meter"))))
+    found = world.rows(engine, "SELECT id FROM datastream ORDER BY id")
+    assert [row["id"] for row in found] == [1, 2]
+
+
+def stored(engine: Engine) -> tuple[dict[str, storage.Stored], int]:
+    with engine.connect() as connection:
+        found = {each.property: each for each in storage.readings(connection)}
+        return found, storage.tables(connection)["reading"]
+
+
+def test_every_byte_of_the_readings_belongs_to_a_property(engine: Engine) -> None:
+    datastreams(engine)
+    fill(engine)
+    found, size = stored(engine)
+    assert set(found) == {"water_level", "water_volume_index"}
+    parts = [each.plain for each in found.values()]
+    assert sum(part.readings for part in parts) == 2 * (60 * 48 + 1)
+    assert sum(part.bytes for part in parts) == pytest.approx(size, rel=0.05)
+    assert 60 < (parts[0].each or 0) < 400  # small chunks: whole pages for few rows
+    assert all(each.compressed.each is None for each in found.values())
 
 
 @pytest.fixture
@@ -193,6 +110,24 @@ def test_chunks_older_than_14_days_are_compressed_and_read_the_same(compressed: 
     assert compress(compressed) == 1  # nothing is done twice
     assert migrate.upgrade(compressed) == []
     migrate.check(compressed)
+
+
+def test_compressed_readings_take_less_and_still_every_byte_is_shared_out(
+    compressed: Engine,
+) -> None:
+    datastreams(compressed)
+    with compressed.begin() as connection:  # of the second, half its history is noise
+        connection.execute(
+            text("UPDATE reading SET value = random() WHERE datastream_id = 2 AND time < :at"),
+            {"at": NOW - 30 * DAY},
+        )
+    compress(compressed)
+    found, size = stored(compressed)
+    parts = [part for each in found.values() for part in (each.plain, each.compressed)]
+    assert sum(part.readings for part in parts) == 2 * (60 * 48 + 1)
+    assert sum(part.bytes for part in parts) == pytest.approx(size, rel=0.05)
+    smooth, noise = found["water_level"], found["water_volume_index"]
+    assert 0 < (smooth.compressed.each or 0) < (noise.compressed.each or 0)
 
 
 def test_what_comes_late_joins_compressed_chunks_once(compressed: Engine) -> None:

@@ -84,3 +84,62 @@ def test_long_histories_are_analysed_alone_and_one_a_slice_at_least(
         level(engine, key, count)
     assert follow(engine, job) == 3
     assert [sorted(part) for part in seen] == [["g1", "g4"], ["g2"], ["g3"]]
+
+
+def test_what_is_due_is_touched_once_the_present_reaches_it(
+    apply_site: Apply, engine: Engine
+) -> None:
+    moment = START + timedelta(hours=3)
+    seen: list[tuple[dict[str, datetime], datetime | None]] = []
+
+    def analyse(_: Connection, flood: Pilot, touched: Touched) -> dict[int, datetime]:
+        seen.append(({each.device: hour for each, hour in touched.items()}, flood.present))
+        return {each.id: moment for each in touched if each.device == "g1" and len(seen) == 1}
+
+    job = pilot_job.job(dataclasses.replace(pilot.kinds()["flood"], analyse=analyse))
+    apply_site(world.site(("g1", "gauge"), ("g2", "gauge")))
+    level(engine, "g1")
+    follow(engine, job)
+    assert [present for _, present in seen] == [START]
+    gauge = world.datastream(engine, "g2", "water_level")
+    world.write(engine, gauge, [(moment - timedelta(seconds=1), 0.5, 1)])
+    follow(engine, job)
+    assert [sorted(touched) for touched, _ in seen] == [["g1", "g2"], ["g2"]]
+    world.write(engine, gauge, [(moment, 0.5, 1)])
+    follow(engine, job)
+    assert seen[2] == ({"g1": moment, "g2": moment}, moment)
+    follow(engine, job)
+    assert len(seen) == 3
+
+
+def test_what_is_due_waits_for_an_analysis_that_failed(apply_site: Apply, engine: Engine) -> None:
+    calls: list[datetime] = []
+
+    def analyse(_: Connection, __: Pilot, touched: Touched) -> dict[int, datetime]:
+        calls.append(min(touched.values()))
+        if len(calls) == 2:
+            raise ValueError("not this time")
+        return {each.id: START for each in touched} if len(calls) == 1 else {}
+
+    job = pilot_job.job(dataclasses.replace(pilot.kinds()["flood"], analyse=analyse))
+    apply_site(world.site(("g1", "gauge")))
+    level(engine, "g1")
+    for _ in range(4):
+        follow(engine, job)
+    assert calls == [pilot_job.BEGINNING, START, START]
+
+
+def test_a_kind_may_have_all_of_a_pilot_at_once(
+    apply_site: Apply, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pilot_job, "AT_ONCE", 1)
+    parts: list[int] = []
+
+    def analyse(_: Connection, __: Pilot, touched: Touched) -> None:
+        parts.append(len(touched))
+
+    flood = pilot.kinds()["flood"]
+    job = pilot_job.job(dataclasses.replace(flood, analyse=analyse, whole=True))
+    apply_site(world.site(*((key, "gauge") for key in ("g1", "g2", "g3"))))
+    follow(engine, job)
+    assert parts == [3]

@@ -73,8 +73,7 @@ def _use(
 ) -> datetime:
     """Replace what areas derive in every complete hour and day that may differ from `touched` on;
     returns when the next hour is complete."""
-    reach = timedelta(seconds=said.merge + said.shortest)
-    first = local_time.hour(touched - reach, pilot.zone)
+    first = local_time.hour(touched - said.reach, pilot.zone)
     next_hour = local_time.hour(present, pilot.zone) + HOUR
     if first + HOUR > present:
         return next_hour

@@ -31,8 +31,9 @@ def judge(
 ) -> datetime | None:
     """Bring the findings of these areas, by the id of their occupancy, up to date from `touched`
     on; returns when to look again."""
+    # A span too short to count and a break too short to end one may lie before what was touched.
     length = timedelta(seconds=said.full.length if said.full else 0.0)
-    since = touched - length - INSTANT
+    since = touched - said.reach - 2 * length - INSTANT
     before = findings.standing(connection, pilot.id, (FINDING,), dict.fromkeys(places, since))
     if said.full is None:
         for number, old in before.items():
@@ -74,10 +75,10 @@ def full(
     )
     found, again = [], None
     for begun, over in zip(spans.start.tolist(), spans.stop.tolist(), strict=True):
-        lasts = over + limit.length > until
-        if until < begun + limit.length:
-            again = local_time.at(begun + limit.length)
+        if min(over, until) - begun < limit.length:
+            again = local_time.at(begun + limit.length) if over == inf else again
             continue
+        lasts = over + limit.length > until
         if lasts and over < inf:
             again = local_time.at(over + limit.length)
         evidence = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from math import inf, isfinite
 from typing import Any, Final
 
@@ -48,6 +49,11 @@ class Settings:
     hold: float | None
     merge: float
     shortest: float
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back a reading may change whether a bay was taken."""
+        return timedelta(seconds=self.merge + self.shortest)
 
     def limit_of(self, device: str) -> float:
         """The longest stay allowed there, s."""

@@ -1,10 +1,12 @@
 """A finding's evidence as words and values, whatever analysis wrote it."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.api.web.labels import N_
+from services.api.web.i18n import Language
+from services.api.web.labels import N_, property_label, unit_sign
+from shared.domain.property import PROPERTIES
 
 # Keys with words of their own, the most telling first; others are shown by their name.
 EVIDENCE: Final = {
@@ -31,6 +33,26 @@ EVIDENCE: Final = {
     "capped": N_("at the end of the scale"),
     "source": N_("stated in"),
     "index_source": N_("index by"),
+    "area": N_("area"),
+    "flow_l_s": N_("leak, L/s"),
+    "baseline_l_s": N_("night flow before, L/s"),
+    "noise_l_s": N_("usual scatter, L/s"),
+    "drop_l_s": N_("fell by, L/s"),
+    "detected_at": N_("seen at"),
+    "repair": N_("repair"),
+    "occupied_since": N_("occupied since"),
+    "stay_min": N_("stayed, min"),
+    "limit_min": N_("allowed, min"),
+    "arrival_seen": N_("arrival seen"),
+    "departure_seen": N_("departure seen"),
+    "capacity": N_("spaces"),
+    "at_pct": N_("full from, %"),
+    "for_min": N_("for at least, min"),
+    "interval_s": N_("expected every"),
+    "limit_s": N_("silent after"),
+    "property": N_("property"),
+    "unit": N_("unit"),
+    "hysteresis": N_("hysteresis"),
     "margin_db": N_("link margin, dB"),
     "battery_percent": N_("battery, %"),
     "battery_reason": N_("why no battery level"),
@@ -47,26 +69,45 @@ EVIDENCE: Final = {
     "altitude_m": N_("altitude, m"),
     "accuracy_m": N_("accuracy, m"),
 }
+# Values that are words of ours; others are shown as they are.
+VALUE: Final = {
+    "good": N_("good"),
+    "moderate": N_("moderate"),
+    "unhealthy": N_("unhealthy"),
+    "very unhealthy": N_("very unhealthy"),
+    "hazardous": N_("hazardous"),
+    "meets the standard": N_("meets the standard"),
+    "lightly polluted": N_("lightly polluted"),
+    "polluted": N_("polluted"),
+    "heavily polluted": N_("heavily polluted"),
+    "told": N_("reported"),
+    "seen": N_("seen in the flow"),
+    "external_power": N_("mains power"),
+    "unavailable": N_("the device could not measure it"),
+    "not_told": N_("not told"),
+}
 # The end of a key names the unit: flow_l_s → flow, L/s.
 _UNITS: Final = {
     "_l_s": "L/s",
     "_m3": "m³",
     "_percent": "%",
+    "_pct": "%",
     "_db": "dB",
     "_min": "min",
     "_m": "m",
-    "_s": "s",
     "_h": "h",
 }
+_SECONDS: Final = "_s"
 _MOST_LISTED: Final = 6
 
-Value = float | int | str | datetime
+Value = float | int | str | datetime | timedelta
 
 
 def facts(evidence: Mapping[str, Any]) -> list[tuple[str, Value]]:
     """(English words, value) of what can be said in a line: times as times, no histories."""
-    ranked = sorted(evidence, key=lambda key: [*EVIDENCE].index(key) if key in EVIDENCE else 99)
-    said = ((words(key), _value(evidence[key])) for key in ranked)
+    order = {key: place for place, key in enumerate(EVIDENCE)}
+    ranked = sorted(evidence, key=lambda key: order.get(key, len(order)))
+    said = ((words(key), _value(key, evidence[key])) for key in ranked)
     return [(label, value) for label, value in said if value is not None]
 
 
@@ -77,24 +118,44 @@ def words(key: str) -> str:
     for end, unit in _UNITS.items():
         if key.endswith(end):
             return f"{key.removesuffix(end).replace('_', ' ')}, {unit}"
-    return key.replace("_", " ")
+    return key.removesuffix(_SECONDS).replace("_", " ")
 
 
-def _value(value: Any) -> Value | None:
+def said(language: Language, value: Value, zone: str) -> str:
+    """A value in the reader's language; times on the clocks of `zone`."""
+    if isinstance(value, datetime):
+        return language.moment(value, zone)
+    if isinstance(value, timedelta):
+        return language.duration(value.total_seconds())
+    if isinstance(value, str):
+        return ", ".join(_name(language, each) for each in value.split(", "))
+    return language.short(value)
+
+
+def _name(language: Language, text: str) -> str:
+    """A property by its label, a word of ours in the reader's language, else the text itself."""
+    if text in PROPERTIES:
+        return language.word(property_label(text))
+    return language.word(VALUE[text]) if text in VALUE else text
+
+
+def _value(key: str, value: Any) -> Value | None:
     if isinstance(value, list):
         plain = all(isinstance(each, str) for each in value)
-        short = plain and 0 < len(value) <= _MOST_LISTED
-        return ", ".join(value) if short else None
+        return ", ".join(value) if plain and 0 < len(value) <= _MOST_LISTED else None
     if isinstance(value, bool):
         return "✓" if value else "✗"
-    if not isinstance(value, int | float | str):
+    if isinstance(value, str):
+        return unit_sign(value) if key == "unit" else _as_time(value)
+    if not isinstance(value, int | float):
         return None
-    return _as_time(value)
+    seconds = key.endswith(_SECONDS) and not key.endswith("_l_s")
+    return timedelta(seconds=value) if seconds else value
 
 
-def _as_time(value: float | str) -> Value:
+def _as_time(text: str) -> str | datetime:
     try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        time = datetime.fromisoformat(text)
     except ValueError:
-        return value
-    return value if isinstance(time, datetime) and time.tzinfo is None else time
+        return text
+    return time if time.tzinfo else text

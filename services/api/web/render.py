@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from services.api.listing import Page
 from services.api.web import i18n, labels
-from services.api.web.facts import facts
+from services.api.web.facts import facts, said
 from services.api.web.i18n import Language
 
 ALL: Final = Page(10_000)  # of a list that a page shows whole
@@ -102,6 +102,7 @@ def _environment(language: Language) -> Environment:
         day=language.day,
         ago=language.ago,
         duration=language.duration,
+        said=partial(said, language),
         unit=labels.unit_sign,
         property_label=lambda key: language.word(labels.property_label(key)),
         decimals=labels.property_decimals,

@@ -112,7 +112,7 @@ function options(figure, heads, state, width) {
     scales: bars ? { x: { range: widened }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : {},
     axes: [
       { ...axis, space: 76, values: (_, splits, __, ___, step) => splits.map((t) => (step >= 86400 ? day : isMidnight(t, clock) ? day : clock).format(t * 1000)) },
-      { ...axis, size: 58, values: (_, splits) => splits.map((v) => number.format(v)) },
+      { ...axis, size: 58, incrs: increments(digits), values: (_, splits) => splits.map((v) => number.format(v)) },
     ],
     series: [
       { label: figure.querySelector("th.clock").textContent, value: (_, t) => (t == null ? "–" : full.format(t * 1000)) },
@@ -122,7 +122,7 @@ function options(figure, heads, state, width) {
         width: 1.75,
         fill: bars ? resolved(`series-${i + 1}`) : undefined,
         dash: i > 2 ? [6, 3] : undefined,
-        paths: bars ? uPlot.paths.bars({ size: [0.7, 40], gap: 1 }) : undefined,
+        paths: bars ? uPlot.paths.bars({ size: [0.7, 40], gap: 1 }) : figure.dataset.form === "state" ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { show: !bars && undefined, size: 4 },
         value: (_, v) => label(v),
       })),
@@ -130,6 +130,11 @@ function options(figure, heads, state, width) {
     hooks: { drawClear: [(u) => bands(u, figure, names)], draw: [(u) => rings(u, state.points), (u) => limits(u, figure)] },
   };
 }
+
+// Steps between ticks: none finer than the digits that are shown, or labels would repeat.
+const increments = (digits) => Array.from({ length: 16 }, (_, i) => i - digits)
+  .flatMap((power) => [1, 2, 2.5, 5].map((step) => Number((step * 10 ** power).toPrecision(3))))
+  .filter((step) => Number.isInteger(Number((step * 10 ** digits).toPrecision(12))));
 
 // Room for half a bar on either side.
 function widened(u, low, high) {

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from services.analytics import local_time
 from services.analytics.methods import night_flow
-from services.analytics.pilots.leakage import leaks
+from services.analytics.pilots.leakage import leaks, params
+from services.analytics.pilots.leakage.params import NIGHT
 from tests.bench import leakage_site
 from tests.bench.leakage_score import DAY, MONTH
 from tests.bench.leakage_site import Floats, Meter
@@ -81,9 +82,9 @@ def _meters(folder: Path) -> list[Meter]:
 
 
 def _analysed(meters: Sequence[Meter]) -> tuple[list[Area], list[float]]:
-    params = {"areas": {meter.key: {"inflows": [meter.key]} for meter in meters}}
+    stated = {"areas": {meter.key: {"inflows": [meter.key]} for meter in meters}}
     with leakage_site.database() as (settings, engine):
-        file = leakage_site.site("bwdf", ZONE, 3600, meters, params)
+        file = leakage_site.site("bwdf", ZONE, 3600, meters, stated)
         leakage_site.fill(settings, engine, file, meters)
         seconds = leakage_site.analyse(engine)
         said = [each["evidence"] for each in leakage_site.found(engine)]
@@ -125,7 +126,7 @@ def _injected(
 
 
 def _alarms(hour: Floats, inflow: Floats, until: float) -> list[float]:
-    """When each rise of night flow is certain, from hours up to `until`: s since 1970."""
+    """When each leak is found, from hours up to `until`: s since 1970."""
     first, last = (
         local_time.local_date(local_time.at(moment), ZONE) for moment in (hour[0], until)
     )
@@ -134,12 +135,11 @@ def _alarms(hour: Floats, inflow: Floats, until: float) -> list[float]:
     known = hour <= until
     grid[np.searchsorted(edges, hour[known])] = inflow[known]
     days = [first + timedelta(days=day) for day in range((last - first).days + 1)]
-    begin, end = (
-        np.array([leaks.at_hour(day, at, ZONE).timestamp() for day in days]) for at in (2, 4)
-    )
-    places = (np.searchsorted(edges, each) for each in (begin, end))
-    nights = night_flow.means(grid, *places)
-    return [float(end[each.at]) for each in leaks.shifts(nights) if each.size > 0]
+    begin, end = ([leaks.at_hour(day, at, ZONE).timestamp() for day in days] for at in NIGHT)
+    nights = night_flow.means(grid, *(np.searchsorted(edges, each) for each in (begin, end)))
+    area = params.Area("", (), (), (), NIGHT, ())
+    found = leaks.leaks(leaks.Nights(first, nights, ZONE, NIGHT), area)
+    return [datetime.fromisoformat(each.evidence["detected_at"]).timestamp() for each in found]
 
 
 def _report(figures: dict[str, Any]) -> str:

@@ -149,6 +149,21 @@ def test_leaks_are_found_ended_by_their_repair_and_found_again(
     assert first["evidence"]["nights"][-1][1] == pytest.approx(7.2, abs=0.8)
 
 
+def test_a_rise_in_steps_is_one_leak_that_grows(engine: Engine, streams: dict[str, int]) -> None:
+    readings = town({(25, 99): 1.5, (28, 99): 5.0})
+    parts = {device: [e for e in part if e[0] < at(28)] for device, part in readings.items()}
+    write(engine, streams, parts)
+    world.settle(engine)
+    (before,) = live(engine)
+    write(engine, streams, readings)
+    world.settle(engine)
+    (leak,) = live(engine)
+    assert (before["severity"], leak["severity"]) == ("alarm", "critical")
+    assert leak["evidence"]["flow_l_s"] == pytest.approx(6.5, abs=0.6)
+    assert leak["evidence"]["detected_at"] == before["evidence"]["detected_at"]
+    assert world.rows(engine, "SELECT count(*) AS n FROM finding") == [{"n": 1}]
+
+
 def test_a_told_repair_ends_the_leak_at_its_time(
     apply_site: Apply, engine: Engine, streams: dict[str, int]
 ) -> None:

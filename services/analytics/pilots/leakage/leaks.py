@@ -23,6 +23,7 @@ TUNING: Final = Tuning(
     k=0.5, h=6.0, alpha=0.2, learn=night_flow.LEARN, floor=0.01, least=0.04, scale=1.0
 )
 GONE: Final = 0.5  # share of a leak's flow by which the level must drop to end it
+GROWS: Final = 3  # nights within which a further rise is no other leak
 SHOWN: Final = 7  # nights before the leak that its evidence tells
 # Share of the night flow before it from which a leak is graver.
 GRAVER: Final = ((1.0, "critical"), (0.2, "alarm"))
@@ -66,17 +67,27 @@ def nights(stored: Series, area: Area, zone: str) -> Nights:
 def leaks(flows: Nights, area: Area) -> list[Found]:
     """One finding per upward shift, open until a drop of at least half its flow.
 
-    started_at: the first night window that shows it. A drop ends the open leak whose flow is
-    nearest; at the time of the repair where that was told, else at the window that shows it.
+    started_at: the first night window that shows it. A further rise within 3 nights is the same
+    leak, grown. A drop ends the open leak whose flow is nearest; at the time of the repair where
+    that was told, else at the window that shows it.
     """
     told = _told(flows, area.repairs)
     found: list[Found] = []
+    newest: Shift | None = None  # the shift of the last of them, while it may still grow
     for shift in shifts(flows.flow, told):
         if shift.size > 0:
-            found.append(_leak(flows, area, shift))
+            if newest and shift.at - newest.at <= GROWS:
+                detected = found.pop().evidence["detected_at"]
+                newest = newest._replace(
+                    at=shift.at, size=shift.before + shift.size - newest.before
+                )
+            else:
+                detected, newest = flows.ends(shift.at).isoformat(), shift
+            found.append(_leak(flows, area, newest, detected))
         elif place := _ended_by(found, -shift.size):
             at = told[shift.at] if shift.told else flows.begins(shift.since)
             found[place[0]] = _mended(found[place[0]], at, shift)
+            newest = None
     return found
 
 
@@ -108,7 +119,7 @@ def _told(flows: Nights, repairs: Sequence[datetime]) -> dict[int, datetime]:
     return {known[place]: repair for repair, place in places.items() if place < len(known)}
 
 
-def _leak(flows: Nights, area: Area, shift: Shift) -> Found:
+def _leak(flows: Nights, area: Area, shift: Shift, detected: str) -> Found:
     share = shift.size / max(shift.before, 1e-9)
     shown = range(max(0, shift.since - SHOWN), shift.at + 1)
     return Found(
@@ -121,7 +132,7 @@ def _leak(flows: Nights, area: Area, shift: Shift) -> Found:
             "flow_l_s": round(shift.size, 4),
             "baseline_l_s": round(shift.before, 4),
             "noise_l_s": round(shift.sigma, 4),
-            "detected_at": flows.ends(shift.at).isoformat(),
+            "detected_at": detected,
             "nights": [
                 [(flows.first + timedelta(days=index)).isoformat(), _rounded(flows.flow[index])]
                 for index in shown

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from services.analytics import local_time
+from services.analytics.outcomes.arrivals import NONE, Arrivals
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,7 +66,8 @@ class Exposure:
     heard, valid: any reading, any of quality 1 or 2. active: seconds in service, maintenance
     excluded. expected: active / interval; received: sum over cells of min(readings, expected),
     a cell being the local hour, or the day where the interval is longer than an hour. Both are 0
-    for devices that are not countable.
+    for devices that are not countable. arrivals: messages, of these days or more; replayed: their
+    times are not of this platform.
     """
 
     devices: tuple[Device, ...]
@@ -75,6 +77,8 @@ class Exposure:
     active: Floats
     expected: Floats
     received: Floats
+    arrivals: Arrivals = NONE
+    replayed: bool = False
 
     @property
     def end(self) -> float:
@@ -91,6 +95,8 @@ class Exposure:
             active=self.active[days],
             expected=self.expected[days],
             received=self.received[days],
+            arrivals=self.arrivals,
+            replayed=self.replayed,
         )
 
 

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from math import inf
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
 from services.analytics import follow, local_time, present
-from services.analytics.outcomes import exposure, values, windows
-from services.analytics.outcomes.exposure import Device
+from services.analytics.outcomes import arrivals, exposure, values, windows
+from services.analytics.outcomes.exposure import Device, Exposure
 from services.analytics.outcomes.metric import metrics
 from services.analytics.runner import Job, Progress, Slice
 
@@ -85,12 +87,38 @@ def compute(
     """Compute every window of one pilot that ends first … last; returns the values written."""
     start = first - timedelta(days=_longest())
     seen = exposure.load(connection, members, start, last, pilot.zone)
+    seen = _with_arrivals(connection, pilot, seen)
+    kept_from = _kept_from(connection, pilot, seen)
     computed: list[values.Value] = []
     for end in range(_longest(), len(seen.midnights)):
         for metric in metrics().values():
             for days in metric.windows_days:
-                computed.append(values.value(metric, seen.window(end - days, end)))
+                if not metric.of_uplinks or seen.midnights[end - days] >= kept_from:
+                    computed.append(values.value(metric, seen.window(end - days, end)))
     return values.store(connection, pilot.id, pilot.phase, pilot.origin, computed)
+
+
+def _with_arrivals(connection: Connection, pilot: Row[Any], seen: Exposure) -> Exposure:
+    """With the messages of the days that metrics of uplinks are computed for."""
+    if pilot.origin == "recorded":
+        return replace(seen, replayed=True)
+    reach = [days for each in metrics().values() if each.of_uplinks for days in each.windows_days]
+    if not reach:
+        return seen
+    first = float(seen.midnights[_longest() - max(reach)])
+    ids = [each.id for each in seen.devices]
+    return replace(seen, arrivals=arrivals.load(connection, ids, first, seen.end))
+
+
+def _kept_from(connection: Connection, pilot: Row[Any], seen: Exposure) -> float:
+    """From when on (s since 1970) no uplink has been removed: always, where the first reading
+    still has its own."""
+    oldest = arrivals.oldest(connection, [each.id for each in seen.devices])
+    if seen.replayed or pilot.first is None:
+        return -inf
+    if oldest is None:
+        return inf
+    return -inf if oldest < pilot.first.timestamp() + exposure.HOUR_S else oldest
 
 
 def _owed(

@@ -23,7 +23,8 @@ class Measured:
     """One value with what it was made of. `value` is null when the denominator is 0; the interval
     is null when it cannot be given; `method` names the interval.
 
-    coverage: share of the devices in scope that the value rests on, null without any.
+    coverage: share of what is in scope (devices, or messages where they are counted) that the
+    value rests on, null without any.
     """
 
     numerator: float
@@ -44,6 +45,7 @@ class Metric:
     windows_days: lengths in local days, each window ending at a local midnight.
     compute: the exposure of exactly one window and a seed → the value.
     inputs: the same exposure → what the value depends on, for its digest.
+    of_uplinks: rests on raw uplinks; where they are no longer kept, nothing is computed again.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Metric:
     source: str
     compute: Callable[[Exposure, int], Measured]
     inputs: Callable[[Exposure], list[Any]]
+    of_uplinks: bool = False
 
 
 def metrics() -> dict[str, Metric]:

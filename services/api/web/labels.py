@@ -86,6 +86,11 @@ REASON: Final = {
     "below_n_min": N_("too few devices to judge by: counted / needed"),
     "interval_unknown": N_("devices left out, their interval is unknown"),
     "single_device": N_("one device gives no interval"),
+    "replayed": N_("recorded elsewhere, so nothing arrived late or early"),
+    "history": N_("messages left out, stored values of several times: left out / all"),
+    "no_own_time": N_("messages left out, without a time of their own: left out / all"),
+    "negative_lag": N_("messages left out, their clock is ahead: left out / all"),
+    "back_fill": N_("messages left out, sent later from a store: left out / all"),
 }
 # How far people are with a finding, and what they can do about it.
 HANDLING: Final = {

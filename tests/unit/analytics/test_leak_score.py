@@ -1,6 +1,6 @@
 """The protocol by which leak alarms are scored, and what chance reaches."""
 
-from pytest import approx
+import pytest
 
 from tests.bench.leakage_score import DAY, Alarm, Leak, chance, score
 
@@ -11,8 +11,13 @@ SLOW = Leak("slow", "incipient", "a", 5 * DAY, 90 * DAY, {5 * DAY: 80.0})
 
 def test_an_alarm_takes_the_leak_that_began_last_and_the_next_the_other() -> None:
     one = score([BURST, SLOW], [Alarm(11 * DAY, "a")])
-    assert one.delays == {"burst": approx(24)}
-    assert (one.false, one.repeats, one.volume, one.eur) == (0, 0, approx(0.15), approx(12.0))
+    assert one.delays == {"burst": pytest.approx(24)}
+    assert (one.false, one.repeats, one.volume, one.eur) == (
+        0,
+        0,
+        pytest.approx(0.15),
+        pytest.approx(12.0),
+    )
     both = score([BURST, SLOW], [Alarm(11 * DAY, "a"), Alarm(11 * DAY + HOUR, "a")])
     assert both.delays.keys() == {"burst", "slow"}
 
@@ -34,4 +39,4 @@ def test_after_its_repair_a_leak_cannot_be_found() -> None:
 
 
 def test_chance_is_the_share_of_time_a_window_covers() -> None:
-    assert chance([BURST], [Alarm(0, "a")], 0, 30 * DAY) == approx(0.1, abs=0.06)
+    assert chance([BURST], [Alarm(0, "a")], 0, 30 * DAY) == pytest.approx(0.1, abs=0.06)

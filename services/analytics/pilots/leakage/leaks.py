@@ -23,7 +23,7 @@ TUNING: Final = Tuning(
     k=0.5, h=6.0, alpha=0.2, learn=night_flow.LEARN, floor=0.01, least=0.04, scale=1.0
 )
 GONE: Final = 0.5  # share of a leak's flow by which the level must drop to end it
-GROWS: Final = 3  # nights within which a further rise is no other leak
+GROWS: Final = 5  # nights within which a further rise is no other leak
 SHOWN: Final = 7  # nights before the leak that its evidence tells
 # Share of the night flow before it from which a leak is graver.
 GRAVER: Final = ((1.0, "critical"), (0.2, "alarm"))
@@ -67,7 +67,7 @@ def nights(stored: Series, area: Area, zone: str) -> Nights:
 def leaks(flows: Nights, area: Area) -> list[Found]:
     """One finding per upward shift, open until a drop of at least half its flow.
 
-    started_at: the first night window that shows it. A further rise within 3 nights is the same
+    started_at: the first night window that shows it. A further rise within 5 nights is the same
     leak, grown. A drop ends the open leak whose flow is nearest; at the time of the repair where
     that was told, else at the window that shows it.
     """

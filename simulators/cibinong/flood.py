@@ -112,18 +112,18 @@ def _thresholds(start: datetime) -> dict[str, list[dict[str, Any]]]:
 def _rises(
     gauges: tuple[Device, ...], maintenance: Recurring, start: datetime, now: datetime, seed: int
 ) -> Iterator[Planted]:
-    """Rises above Siaga 3 whose peak comes after `start`; value: metres at the peak."""
+    """Rises above Siaga 3 that reach into the past; value: metres at the peak. They end when a
+    fifth of them is left."""
     weeks = range((start - EPOCH) // WEEK - 1, (now - EPOCH) // WEEK + 1)
     for device, week in ((device, week) for device in gauges for week in weeks):
         gauge, limits = device.instrument, LIMITS_M[device.key]
         assert isinstance(gauge, Gauge)
         begins, height = rise(gauge, seed, week)
-        top, peak = gauge.base_m + height, begins + TIME_TO_PEAK
+        top, over = gauge.base_m + height, begins + 4 * TIME_TO_PEAK
         passed = [name for name, limit in limits.items() if top - gauge.swing_m > limit]
-        if not passed or peak < start or begins >= now:
+        if not passed or over < start or begins >= now:
             continue
-        over = peak + TIME_TO_PEAK
         cut = begins < start or (device.silences and any(maintenance.touching(begins, over)))
         severity = None if cut else _SEVERITY[passed[-1]]
-        due = None if cut else peak + timedelta(minutes=30)
-        yield Planted(SITE, device.key, passed[-1], begins, peak, top, "flood", severity, due)
+        due = None if cut else begins + TIME_TO_PEAK + timedelta(minutes=30)
+        yield Planted(SITE, device.key, passed[-1], begins, over, top, "flood", severity, due)

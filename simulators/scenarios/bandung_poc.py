@@ -8,7 +8,7 @@ source stands beside it. The menu board has no farm or fishery service; the near
 from datetime import datetime, timedelta
 from typing import Final
 
-from simulators.bandung import garden, lobster, strawberry
+from simulators.bandung import garden, lobster, strawberry, water
 from simulators.bandung.place import CITY, NETWORK, SITE
 from simulators.citizens import Neighbourhood, Saying
 from simulators.radio_site import SimulatedSite, scenario
@@ -36,7 +36,7 @@ def build(anchor: datetime) -> SimulatedSite:
         lat=CITY[0],
         lon=CITY[1],
         network=NETWORK,
-        pilots=tuple(part.pilot(anchor) for part in (garden, strawberry, lobster)),
+        pilots=tuple(part.pilot(anchor) for part in (garden, strawberry, lobster, water)),
         neighbourhood=VISITORS,
     )
 

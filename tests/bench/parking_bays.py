@@ -58,8 +58,8 @@ def caltech(file: Path) -> tuple[dict[str, Any], str]:
     lines: list[Line] = [(name, figures[name], known.get(name, "")) for name in REFERENCE]
     lines.append(("findings: stays over 120 min", figures["overstays_of_120_min"], in_file))
     notes = (
-        f"arrivals to mean_stay_h_of_arrivals: {month:%B %Y}, {len(meters)} bays, from what the"
-        " pilot derived;",
+        f"arrivals to turnover_per_bay_day: {month:%B %Y}, {len(meters)} bays, from what the pilot"
+        " derived;",
         "overstay: against the departure each driver declared, which no bay sensor knows;",
         f"{moved} arrival(s) at the very second of a departure moved by 1 s; params {PARAMS};",
         f"with the default noise rules (60 s) {figures['stays_less_noise']} stays remain.",

@@ -14,7 +14,7 @@ from services.ingest import main as ingest
 from shared.embedded.nats import Broker, free_port
 from shared.settings import Analytics, Database, Ingest, Mqtt
 from tests.integration.ingest_bench import Bench, wait_healthy
-from tests.integration.test_parking_use import LIVE, site
+from tests.integration.parking_site import LIVE, site
 
 pytestmark = pytest.mark.database
 START = (datetime.now(UTC) - timedelta(days=2)).replace(microsecond=0)

@@ -1,179 +1,28 @@
-"""Pilot kind parking: overstays and use of bays and car parks, in any order, as time passes."""
+"""Pilot kind parking: use of bays and car parks, the same in whatever order readings arrive."""
 
 import random
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from services.analytics import pilot, pilot_job
-from services.analytics.runner import Job, run_slice
 from tests.integration import analytics_site as world
+from tests.integration.parking_site import (
+    DAY_MIN,
+    DERIVED,
+    MINUTE,
+    START,
+    derived,
+    live,
+    minutes,
+    say,
+    settle,
+    site,
+)
 
 pytestmark = pytest.mark.database
 Apply = Callable[[object], list[str]]
-START = datetime(2026, 3, 1, 17, tzinfo=UTC)  # Monday, 00:00 in Jakarta
-MINUTE = timedelta(minutes=1)
-DAY_MIN = 24 * 60
-
-LIVE = """
-    SELECT device.key AS device, finding.kind, severity, started_at, ended_at, evidence
-    FROM finding JOIN datastream ON datastream.id = datastream_id
-    JOIN device ON device.id = datastream.device_id
-    WHERE withdrawn_at IS NULL ORDER BY started_at, device.key, finding.kind
-"""
-DERIVED = """
-    SELECT property, device.key AS device, channel, time, value, quality
-    FROM reading JOIN datastream ON datastream.id = datastream_id
-    JOIN device ON device.id = device_id
-    WHERE derived_by = 'parking' ORDER BY property, device.key, channel, time
-"""
-
-BEHIND = """
-    SELECT FROM change, job WHERE job.name = 'pilot:parking'
-      AND (change.xid::text::bigint, batch_id)
-        > ((progress ->> 'xid')::bigint, (progress ->> 'batch_id')::bigint)
-"""
-
-
-def site(
-    *bays: str, counts: tuple[str, ...] = (), origin: str = "simulated", **params: Any
-) -> dict[str, Any]:
-    """Bays and counted car parks of one pilot; bays give a sign of life every four hours."""
-    made = world.site()
-    made["profiles"] = [
-        {
-            "key": "bay",
-            "interval_s": 4 * 3600,
-            "fields": {"occupied": {"property": "bay_occupied", "unit": "1"}},
-        },
-        {
-            "key": "count",
-            "interval_s": 1800,
-            "fields": {"vehicles": {"property": "parking_occupied", "unit": "1"}},
-        },
-    ]
-    made["pilots"] = [
-        {
-            "key": "parking",
-            "service": "MOB-02",
-            "kind": "parking",
-            "phase": 1,
-            "origin": origin,
-            "params": params,
-        }
-    ]
-    made["devices"] = [
-        {"key": key, "pilot": "parking", "profile": profile, "source": "plain", "origin": origin}
-        for profile, keys in (("bay", bays), ("count", counts))
-        for key in keys
-    ]
-    return made
-
-
-def minutes(*states: tuple[float, float]) -> list[world.Reading]:
-    """Readings at (minutes after START, state)."""
-    return world.good([(START + MINUTE * at, float(value)) for at, value in states])
-
-
-def say(engine: Engine, bay: str, *states: tuple[float, float]) -> None:
-    world.write(engine, world.datastream(engine, bay, "bay_occupied"), minutes(*states))
-
-
-def settle(engine: Engine) -> None:
-    """Until nothing is left, also what an older transaction of the server's own held back."""
-    world.settle(engine)
-    give_up = time.monotonic() + 20
-    while world.rows(engine, BEHIND):
-        assert time.monotonic() < give_up, "changes stay unseen"
-        time.sleep(0.02)
-        world.settle(engine)
-
-
-def live(engine: Engine) -> list[dict[str, Any]]:
-    assert world.errors(engine) == {}
-    return world.rows(engine, LIVE)
-
-
-def derived(engine: Engine, name: str, channel: str = "all") -> list[tuple[float, float, int]]:
-    """(hours after START, value, quality) of a derived series."""
-    assert world.errors(engine) == {}
-    return [
-        ((row["time"] - START) / MINUTE / 60, round(row["value"], 6), row["quality"])
-        for row in world.rows(engine, DERIVED)
-        if (row["property"], row["channel"]) == (name, channel)
-    ]
-
-
-def test_an_overstay_is_found_when_another_bays_message_passes_its_limit(
-    engine: Engine, apply_site: Apply
-) -> None:
-    apply_site(site("a", "b", limit_min=120))
-    say(engine, "a", (0, 0), (60, 1))
-    say(engine, "b", (180, 0))
-    settle(engine)
-    assert live(engine) == []  # just at its limit
-    say(engine, "b", (180.1, 0))
-    settle(engine)
-    (found,) = live(engine)
-    assert (found["device"], found["kind"], found["severity"]) == ("a", "overstay", "warning")
-    assert (found["started_at"], found["ended_at"]) == (START + 180 * MINUTE, None)
-    assert found["evidence"] == {
-        "occupied_since": (START + 60 * MINUTE).isoformat(),
-        "arrival_seen": True,
-        "departure_seen": None,
-        "limit_min": 120.0,
-        "stay_min": None,
-    }
-
-
-def test_an_overstay_ends_in_place_when_the_car_leaves(engine: Engine, apply_site: Apply) -> None:
-    apply_site(site("a", "b", limit_min=120))
-    say(engine, "a", (0, 0), (60, 1), (240, 1))
-    settle(engine)
-    say(engine, "a", (300, 0))
-    settle(engine)
-    stored = world.rows(engine, "SELECT ended_at, withdrawn_at, evidence FROM finding")
-    assert [(row["ended_at"], row["withdrawn_at"]) for row in stored] == [
-        (START + 300 * MINUTE, None)
-    ]
-    assert stored[0]["evidence"]["stay_min"] == 240.0
-    assert stored[0]["evidence"]["departure_seen"] is True
-    say(engine, "a", (400, 1), (410, 0))
-    settle(engine)
-    assert len(live(engine)) == 1
-
-
-def test_a_late_departure_withdraws_an_overstay(engine: Engine, apply_site: Apply) -> None:
-    apply_site(site("a", "b", limit_min=60))
-    say(engine, "a", (0, 0), (60, 1))
-    say(engine, "b", (200, 0))
-    settle(engine)
-    assert len(live(engine)) == 1
-    say(engine, "a", (100, 0))
-    settle(engine)
-    assert live(engine) == []
-
-
-def test_a_measured_pilots_limits_pass_by_the_clock(engine: Engine, apply_site: Apply) -> None:
-    apply_site(site("a", origin="measured", limit_min=60))
-    say(engine, "a", (0, 0), (60, 1))
-    clock = [START + 119 * MINUTE]
-    kind = pilot.kinds()["parking"]
-    job = Job("test", lambda c, progress: pilot_job.work(c, progress, kind, clock[0]))
-
-    def run() -> None:
-        while run_slice(engine, job):
-            pass
-
-    run()
-    assert live(engine) == []
-    clock[0] = START + 121 * MINUTE
-    run()
-    assert [row["started_at"] for row in live(engine)] == [START + 120 * MINUTE]
 
 
 def test_use_of_bays_by_hour_and_day(engine: Engine, apply_site: Apply) -> None:
@@ -248,40 +97,6 @@ def test_counted_car_parks(engine: Engine, apply_site: Apply) -> None:
         ("y", "", 15.0, 1),
         ("y", "", 20.0, 1),
     ]
-
-
-def test_a_full_car_park_is_found_once_it_has_been_for_a_while(
-    engine: Engine, apply_site: Apply
-) -> None:
-    apply_site(site("a", "b", full={"at_pct": 90, "for_min": 15}))
-    say(engine, "a", (0, 0), (60, 1))
-    say(engine, "b", (0, 0), (70, 1), (84, 1))
-    settle(engine)
-    assert live(engine) == []
-    say(engine, "b", (86, 1))
-    settle(engine)
-    (found,) = live(engine)
-    assert (found["kind"], found["started_at"]) == ("full", START + 70 * MINUTE)
-    assert found["evidence"] == {"area": "all", "capacity": 2, "at_pct": 90, "for_min": 15}
-    say(engine, "b", (100, 0), (110, 1), (140, 0), (150, 0))  # a break of ten minutes is none
-    settle(engine)
-    assert [row["ended_at"] for row in live(engine)] == [None]
-    say(engine, "b", (156, 0))
-    settle(engine)
-    assert [row["ended_at"] for row in live(engine)] == [START + 140 * MINUTE]
-    assert len(world.rows(engine, "SELECT FROM finding")) == 1
-    apply_site(site("a", "b"))
-    settle(engine)
-    assert live(engine) == []
-
-
-def test_a_full_counted_car_park(engine: Engine, apply_site: Apply) -> None:
-    apply_site(site(counts=("x",), capacity={"x": 100}, full={}))
-    number = world.datastream(engine, "x", "parking_occupied")
-    world.write(engine, number, minutes((0, 50), (30, 90), (60, 95), (90, 80), (120, 20)))
-    settle(engine)
-    (found,) = live(engine)
-    assert (found["started_at"], found["ended_at"]) == (START + 30 * MINUTE, START + 90 * MINUTE)
 
 
 @pytest.mark.parametrize(

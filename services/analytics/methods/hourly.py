@@ -26,6 +26,13 @@ def means(time: Floats, value: Floats, edges: Floats) -> Floats:
     return found
 
 
+def over(edges: Floats, newest: float, present: float) -> NDArray[np.bool_]:
+    """Whether each span edges[i] … edges[i+1] can be judged: it is over, by a later reading or by
+    the present, and began before the newest reading of the series. All s; returns (n-1,)."""
+    ended: NDArray[np.bool_] = (edges[1:] <= max(newest, present)) & (edges[:-1] <= newest)
+    return ended
+
+
 def running(hourly: Floats, span: int = DAY) -> Floats:
     """Mean of the `span` hours that end with each one, NaN where fewer than 75 % of them are known.
 

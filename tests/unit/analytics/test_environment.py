@@ -1,5 +1,6 @@
 """Environment: indices by hour and day, what they rest on, and the findings made of them."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ ZONE = "Asia/Jakarta"
 DAY = date(2026, 3, 2)
 MIDNIGHT = datetime(2026, 3, 1, 17, tzinfo=UTC)  # of DAY in Jakarta
 HOUR = timedelta(hours=1)
+EARLY = -math.inf  # a present that ends no hour by itself
 
 
 def hours(values: list[float], first: int = 0) -> Series:
@@ -37,7 +39,7 @@ def limits(stated: object = "class-2", **more: Any) -> settings.Water:
 
 def test_an_hour_has_the_index_of_the_day_that_ends_with_it() -> None:
     values = [15.5] * 24 + [55.4] * 25
-    found = air.derive({"pm2_5": hours(values)}, DAY, ZONE)
+    found = air.derive({"pm2_5": hours(values)}, DAY, ZONE, EARLY)
     hourly = said(found[air.EACH, "pm2_5"])
     assert hourly[0] == (17, 50)  # 18 of 24 hours known at the eighteenth
     assert hourly[-1] == (47, 100)
@@ -46,30 +48,41 @@ def test_an_hour_has_the_index_of_the_day_that_ends_with_it() -> None:
 
 
 def test_an_hour_that_is_not_over_is_not_judged() -> None:
-    found = air.derive({"pm2_5": hours([15.5] * 24)}, DAY, ZONE)
+    found = air.derive({"pm2_5": hours([15.5] * 24)}, DAY, ZONE, EARLY)
     assert said(found[air.TOTAL, ""])[-1][0] == 22
     assert found[air.TOTAL_DAILY, ""] == []
 
 
+def test_the_present_ends_the_hour_and_the_day_of_the_last_reading() -> None:
+    ozone = {"ozone": hours([120.0] * 20)}
+    late = (MIDNIGHT + 40 * HOUR).timestamp()
+    found = air.derive(ozone, DAY, ZONE, late)
+    assert said(found[air.TOTAL, ""])[-1] == (19, 50)  # none for the silent hours after it
+    assert said(found[air.TOTAL_DAILY, ""]) == [(0, 50)]
+    sample = {"acidity": hours([9.5])}
+    found = water.derive(sample, DAY, ZONE, limits(), late)
+    assert len(found[water.RATIO, "acidity"]) == 1
+
+
 def test_the_index_is_the_highest_of_what_is_measured() -> None:
     both = {"pm10": hours([150.0] * 25), "pm2_5": hours([15.5] * 20)}
-    found = air.derive(both, DAY, ZONE)
+    found = air.derive(both, DAY, ZONE, EARLY)
     assert set(dict(said(found[air.TOTAL, ""])).values()) == {100}
     assert said(found[air.EACH_DAILY, "pm2_5"]) == []  # silent since: its day is not known
     assert said(found[air.EACH_DAILY, "pm10"]) == [(0, 100)]
 
 
 def test_too_few_hours_give_no_index() -> None:
-    found = air.derive({"pm2_5": hours([15.5] * 17 + [15.5])}, DAY, ZONE)
+    found = air.derive({"pm2_5": hours([15.5] * 17 + [15.5])}, DAY, ZONE, EARLY)
     assert found[air.TOTAL, ""] == []
-    assert air.derive({"pm2_5": hours([])}, DAY, ZONE)[air.TOTAL, ""] == []
-    assert air.derive({}, DAY, ZONE) == {}
+    assert air.derive({"pm2_5": hours([])}, DAY, ZONE, EARLY)[air.TOTAL, ""] == []
+    assert air.derive({}, DAY, ZONE, EARLY) == {}
 
 
 def test_later_days_do_not_need_earlier_readings_than_two_days() -> None:
     values = np.random.default_rng(1).uniform(0, 300, 24 * 6 + 1).tolist()
-    whole = air.derive({"ozone": hours(values)}, DAY, ZONE)
-    part = air.derive({"ozone": hours(values[48:], first=48)}, DAY + timedelta(days=4), ZONE)
+    whole = air.derive({"ozone": hours(values)}, DAY, ZONE, EARLY)
+    part = air.derive({"ozone": hours(values[48:], first=48)}, DAY + timedelta(days=4), ZONE, EARLY)
     since = MIDNIGHT + 4 * 24 * HOUR
     for key, derived in part.items():
         assert derived == [each for each in whole[key] if each.time >= since]
@@ -124,7 +137,7 @@ def test_water_beyond_a_limit_is_found_with_index_and_list() -> None:
         "water_temperature": hours([28] * 6),
     }
     own = limits()
-    found = water.derive(readings, DAY, ZONE, own)
+    found = water.derive(readings, DAY, ZONE, own, EARLY)
     index = {hour: round(value, 4) for hour, value in said(found[water.INDEX, ""])}
     # Worked example of the index, computed independently for this project (CC0).
     assert index[1] == pytest.approx(2.4753, abs=2e-4)
@@ -157,20 +170,20 @@ def test_the_index_needs_its_whole_list_and_the_temperature() -> None:
         "acidity": hours([7, 7]),
         "ammonia": hours([0.1, 0.1]),
     }
-    assert water.derive(readings, DAY, ZONE, limits())[water.INDEX, ""] == []
-    found = water.derive(readings, DAY, ZONE, limits(temperature_c=28))
+    assert water.derive(readings, DAY, ZONE, limits(), EARLY)[water.INDEX, ""] == []
+    found = water.derive(readings, DAY, ZONE, limits(temperature_c=28), EARLY)
     assert len(found[water.INDEX, ""]) == 1
     readings["nitrate"] = hours([], 0)
-    assert water.derive(readings, DAY, ZONE, limits(temperature_c=28))[water.INDEX, ""] == []
+    assert water.derive(readings, DAY, ZONE, limits(temperature_c=28), EARLY)[water.INDEX, ""] == []
     listed = limits(temperature_c=28, parameters=["dissolved_oxygen", "acidity", "ammonia"])
-    assert len(water.derive(readings, DAY, ZONE, listed)[water.INDEX, ""]) == 1
+    assert len(water.derive(readings, DAY, ZONE, listed, EARLY)[water.INDEX, ""]) == 1
     few = limits(temperature_c=28, parameters=["dissolved_oxygen", "acidity"])
-    assert water.derive(readings, DAY, ZONE, few)[water.INDEX, ""] == []
+    assert water.derive(readings, DAY, ZONE, few, EARLY)[water.INDEX, ""] == []
 
 
 def test_at_the_limit_is_within_it() -> None:
     readings = {"acidity": hours([9, 9]), "dissolved_oxygen": hours([4, 4])}
-    found = water.derive(readings, DAY, ZONE, limits())
+    found = water.derive(readings, DAY, ZONE, limits(), EARLY)
     ratios = {name: series(found[prop, name]) for prop, name in found if prop == water.RATIO}
     assert [part.value.tolist() for part in ratios.values()] == [[1], [1]]
     assert water.judge(ratios, series([]), limits(), set(readings)) == []
@@ -184,7 +197,7 @@ def test_limits_hold_from_their_date() -> None:
         ]
     )
     readings = {"ammonia": hours([1.5] * 4, first=-2), "nitrate": hours([1] * 4, first=-2)}
-    found = water.derive(readings, DAY - timedelta(days=1), ZONE, own)
+    found = water.derive(readings, DAY - timedelta(days=1), ZONE, own, EARLY)
     assert said(found[water.RATIO, "ammonia"]) == [(-2, 0.75), (-1, 0.75), (0, 1.5)]
     assert said(found[water.RATIO, "nitrate"]) == [(-2, 0.2), (-1, 0.2)]
 

@@ -4,15 +4,16 @@ Each channel of a device is a station. Hours and days are judged once they are o
 computed from the readings alone, so that any order of arrival gives the same result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 from sqlalchemy import Connection
 
 from services.analytics import findings, local_time, series
 from services.analytics.findings import Found
-from services.analytics.pilot import EVERY, FindingKind, Panel, Pilot, PilotKind, Touched
+from services.analytics.pilot import EVERY, Due, FindingKind, Panel, Pilot, PilotKind, Touched
 from services.analytics.pilots.environment import air, settings, station, water
 from services.analytics.pilots.environment.limits import PARAMETERS
 from services.analytics.pilots.environment.settings import Settings
@@ -28,9 +29,10 @@ ALL_OF_AIR: Final = air.parts(dict.fromkeys(air.POLLUTANTS))
 ALL_OF_WATER: Final = [(water.INDEX, ""), *((water.RATIO, name) for name in PARAMETERS)]
 
 
-def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
+def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> Due:
     """Bring indices and findings of the touched stations to what their readings say now."""
     stated = settings.read(pilot)
+    due: dict[int, datetime] = {}
     for place in station.stations(connection, touched, OBSERVES):
         # A reading ends the hour and the day of the one before it, however long ago that was.
         since = min(series.back(connection, place.touched, 1).values())
@@ -38,6 +40,25 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
         readings = _stored(connection, place.inputs, begin - REACH)
         _air(connection, pilot, place, readings, begin, stated)
         _water(connection, pilot, place, readings, begin, stated)
+        due |= dict(_due(pilot, place, readings))
+    return due
+
+
+def _due(
+    pilot: Pilot, place: Station, readings: Mapping[str, Series]
+) -> Iterator[tuple[int, datetime]]:
+    """When the hour or the day of the newest reading of each touched series will be over."""
+    for name, number in place.inputs.items():
+        if number in place.touched and len(readings[name].time):
+            newest = local_time.at(readings[name].time[-1])
+            day = local_time.local_date(newest, pilot.zone) + timedelta(days=1)
+            ends = (
+                local_time.hour(newest, pilot.zone) + timedelta(hours=1),
+                local_time.midnight(day, pilot.zone),
+            )
+            pending = [end for end in ends if end > max(newest, pilot.present or newest)]
+            if pending:
+                yield number, min(pending)
 
 
 def _air(
@@ -50,7 +71,7 @@ def _air(
 ) -> None:
     own = {name: each for name, each in readings.items() if name in air.POLLUTANTS}
     day = local_time.local_date(begin, pilot.zone)
-    derived = air.derive(own, day, pilot.zone)
+    derived = air.derive(own, day, pilot.zone, _present(pilot))
     ids = _replace(connection, pilot, place, begin, derived, ALL_OF_AIR)
     each = {name: ids[air.EACH, name] for name in own}
 
@@ -70,7 +91,7 @@ def _water(
 ) -> None:
     own = {name: each for name, each in readings.items() if name not in air.POLLUTANTS}
     day = local_time.local_date(begin, pilot.zone)
-    derived = water.derive(own, day, pilot.zone, stated.water)
+    derived = water.derive(own, day, pilot.zone, stated.water, _present(pilot))
     ids = _replace(connection, pilot, place, begin, derived, ALL_OF_WATER)
     each = {name: ids[prop, name] for prop, name in derived if prop == water.RATIO}
     total = ids.get((water.INDEX, ""))
@@ -82,6 +103,10 @@ def _water(
         return water.judge(stored, stored.pop(""), stated.water, set(own))
 
     _judge(connection, pilot, total, water.FINDING, begin, judge)
+
+
+def _present(pilot: Pilot) -> float:
+    return -inf if pilot.present is None else pilot.present.timestamp()
 
 
 def _replace(

@@ -41,10 +41,13 @@ def parts(measured: Mapping[str, object]) -> list[Part]:
     return totals + [(name, each) for name in (EACH, EACH_DAILY) for each in own]
 
 
-def derive(readings: Mapping[str, Series], first: date, zone: str) -> dict[Part, list[Derived]]:
+def derive(
+    readings: Mapping[str, Series], first: date, zone: str, present: float
+) -> dict[Part, list[Derived]]:
     """The indices from the local day `first` on, of hours and days that are over.
 
-    readings: ug/m3 by pollutant, from two days before `first` (or the beginning) to the newest.
+    readings: ug/m3 by pollutant, from two days before `first` (or the beginning) to the newest;
+    present: s since 1970.
     """
     heard = {name: each for name, each in readings.items() if len(each.time)}
     found: dict[Part, list[Derived]] = {part: [] for part in parts(readings)}
@@ -56,12 +59,18 @@ def derive(readings: Mapping[str, Series], first: date, zone: str) -> dict[Part,
     start, past = first - timedelta(days=2), newest + timedelta(days=1)
     edges, midnights = local_time.hours(start, past, zone), local_time.midnights(start, past, zone)
     bounds = np.searchsorted(edges, midnights)
-    by_hour, by_day = {}, {}
+    by_hour: dict[str, Floats] = {}
+    by_day: dict[str, Floats] = {}
     for name, each in heard.items():
         mean = hourly.means(each.time, each.value, edges)
-        mean[edges[1:] > each.time[-1]] = np.nan  # an hour that is not over
-        by_hour[name] = _index(name, hourly.running(mean), edges, each.time[-1])
-        by_day[name] = _index(name, hourly.by_day(mean, bounds), midnights, each.time[-1])
+        mean[~hourly.over(edges, each.time[-1], present)] = np.nan
+        for found_in, edge, means in (
+            (by_hour, edges, hourly.running(mean)),
+            (by_day, midnights, hourly.by_day(mean, bounds)),
+        ):
+            index = ispu.rounded(ispu.index(name, means))
+            index[~hourly.over(edge, each.time[-1], present)] = np.nan
+            found_in[name] = index
     since = midnights[2]
     for (total, of_each), starts, values in (
         ((TOTAL, EACH), edges[:-1], by_hour),
@@ -72,11 +81,6 @@ def derive(readings: Mapping[str, Series], first: date, zone: str) -> dict[Part,
         for name, value in values.items():
             found[of_each, name] = _derived(starts, value, since)
     return found
-
-
-def _index(pollutant: str, mean: Floats, edges: Floats, newest: float) -> Floats:
-    """Rounded, of the spans that are over at the newest reading."""
-    return np.where(edges[1:] <= newest, ispu.rounded(ispu.index(pollutant, mean)), np.nan)
 
 
 def _derived(starts: Floats, value: Floats, since: float) -> list[Derived]:

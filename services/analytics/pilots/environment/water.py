@@ -44,11 +44,12 @@ def parts(measured: Mapping[str, object], water: Water) -> list[Part]:
 
 
 def derive(
-    readings: Mapping[str, Series], first: date, zone: str, water: Water
+    readings: Mapping[str, Series], first: date, zone: str, water: Water, present: float
 ) -> dict[Part, list[Derived]]:
     """Ratios and index from the local day `first` on, of hours that are over.
 
-    readings: by property in canonical unit, from that day (or the beginning) to the newest.
+    readings: by property in canonical unit, from that day (or the beginning) to the newest;
+    present: s since 1970.
     """
     found: dict[Part, list[Derived]] = {part: [] for part in parts(readings, water)}
     heard = {name: each for name, each in readings.items() if len(each.time)}
@@ -57,7 +58,7 @@ def derive(
     oldest = local_time.local_date(local_time.at(min(s.time[0] for s in heard.values())), zone)
     newest = local_time.local_date(local_time.at(max(s.time[-1] for s in heard.values())), zone)
     edges = local_time.hours(max(first, oldest), newest + timedelta(days=1), zone)
-    means = {name: _means(each, edges) for name, each in heard.items()}
+    means = {name: _means(each, edges, present) for name, each in heard.items()}
     for standard, inside in _in_force(water, edges[:-1]):
         now = {name: np.where(inside, mean, nan) for name, mean in means.items()}
         for name, limit in standard.limits.items():
@@ -67,9 +68,9 @@ def derive(
     return found
 
 
-def _means(each: Series, edges: Floats) -> Floats:
+def _means(each: Series, edges: Floats, present: float) -> Floats:
     mean = hourly.means(each.time, each.value, edges)
-    mean[edges[1:] > each.time[-1]] = nan  # an hour that is not over
+    mean[~hourly.over(edges, each.time[-1], present)] = nan
     return mean
 
 

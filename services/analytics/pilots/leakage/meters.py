@@ -53,19 +53,21 @@ def owned(connection: Connection, meters: Meters, area: Area) -> dict[str, int]:
     """Ids of the derived datastreams of an area, made where missing: they stand beside its first
     inflow, in a channel named for it."""
     device = meters[area.inflows[0], FLOW].device_id
-    ids = {}
-    for name in (HOURLY, NIGHTLY):
-        said = {"device": device, "property": name, "channel": area.key}
-        unit = PROPERTIES[name].unit
-        connection.execute(_MAKE, {**said, "unit": unit, "owner": NAME})
-        row = connection.execute(_FIND, said).one()
-        if row.derived_by != NAME:
-            raise PilotParamsError(
-                f"{area.key}: device {area.inflows[0]} itself reports {name} in a channel of that"
-                " name: give that field another channel"
-            )
-        ids[name] = int(row.id)
-    return ids
+    return {name: _own(connection, device, area, name) for name in (HOURLY, NIGHTLY)}
+
+
+def _own(connection: Connection, device: int, area: Area, name: str) -> int:
+    said = {"device": device, "property": name, "channel": area.key}
+    row = connection.execute(_FIND, said).one_or_none()
+    if row is None:  # not tried each time: an insert that conflicts uses up an id too
+        making = {**said, "unit": PROPERTIES[name].unit, "owner": NAME}
+        row = connection.execute(_MAKE, making).one()
+    if row.derived_by != NAME:
+        raise PilotParamsError(
+            f"areas.{area.key}: device {area.inflows[0]} itself reports {name} in a channel of"
+            " that name: give that field another channel"
+        )
+    return int(row.id)
 
 
 def others(connection: Connection, pilot: Pilot, kept: Collection[int]) -> list[int]:
@@ -86,7 +88,7 @@ _METERS: Final = text("""
 _MAKE: Final = text("""
     INSERT INTO datastream (device_id, property, channel, unit, derived_by)
     VALUES (:device, :property, :channel, :unit, :owner)
-    ON CONFLICT DO NOTHING
+    RETURNING id, derived_by
 """)
 _FIND: Final = text("""
     SELECT id, derived_by FROM datastream

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose reads it: variables filled in, anchors followed."""
+"""What is deployed: docker-compose.yml as Compose reads it, and the brokers' configurations."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,16 @@ def services(variables: Mapping[str, str] = SECRETS) -> dict[str, dict[str, Any]
     """Every service of the file with `variables` filled in; raises Unset."""
     loaded = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     return dict(_filled(loaded["services"], variables))
+
+
+def configured(template: Path, replaced: dict[str, str], target: Path) -> Path:
+    """A broker's deployed configuration with the container's addresses replaced."""
+    content = template.read_text()
+    for there, here in replaced.items():
+        assert there in content, there
+        content = content.replace(there, here)
+    target.write_text(content)
+    return target
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:

@@ -1,8 +1,10 @@
 """Every command of docker-compose.yml, run as written outside containers, until its own health
 check says that it works."""
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -22,8 +25,9 @@ from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import free_port, listens
 from shared.settings import Database
 from tests import compose
-from tests.compose import ROOT, SECRETS
+from tests.compose import ROOT, SECRETS, configured
 from tests.integration.test_ingest_mosquitto import MOSQUITTO
+from tests.integration.test_ingest_path import NOW, site
 
 pytestmark = pytest.mark.database
 SCENARIO = "recorded"
@@ -87,7 +91,7 @@ class Machine:
             yield child
         finally:
             child.stop()
-        assert child.process.returncode == 0, log.read_text()
+        assert child.process.returncode in (0, -signal.SIGTERM), log.read_text()
 
     def count(self, table: str) -> int:
         engine = sync_engine(self.database)
@@ -100,16 +104,6 @@ class Machine:
 def _clean() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
     return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-def configured(template: Path, replaced: dict[str, str], target: Path) -> Path:
-    """A broker's deployed configuration with the container's addresses replaced."""
-    content = template.read_text()
-    for there, here in replaced.items():
-        assert there in content, there
-        content = content.replace(there, here)
-    target.write_text(content)
-    return target
 
 
 def anonymous_is_refused(port: int) -> bool:
@@ -189,13 +183,12 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
 
 
 @pytest.fixture
-def on_mosquitto(tmp_path: Path, empty: Database) -> Iterator[Machine]:
+def on_mosquitto(tmp_path: Path, database: Database) -> Iterator[Machine]:
     """Mosquitto by the service's own shell line, with the deployed configuration."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
     port = free_port()
-    variables = {"MQTT_PROTOCOL": "5", "MQTT_MONITOR_URL": "", "DEMO_SCENARIO": SCENARIO}
-    machine = Machine(tmp_path, empty, port, variables)
+    machine = Machine(tmp_path, database, port, {"MQTT_PROTOCOL": "5", "MQTT_MONITOR_URL": ""})
     (data := tmp_path / "data").mkdir()
     addresses = {"listener 1883": f"listener {port} 127.0.0.1", "/mosquitto/data": str(data)}
     config = configured(ROOT / "deploy/mosquitto.conf", addresses, tmp_path / "mosquitto.conf")
@@ -216,24 +209,25 @@ def on_mosquitto(tmp_path: Path, empty: Database) -> Iterator[Machine]:
     child.stop()
 
 
-def test_every_part_starts_on_mosquitto_too(on_mosquitto: Machine) -> None:
+def test_ingest_hears_mosquitto_over_mqtt_5(
+    on_mosquitto: Machine, apply_site: Callable[..., Any]
+) -> None:
     machine = on_mosquitto
     assert anonymous_is_refused(machine.mqtt_port)
-    machine.once("migrate")
-    machine.once("demo-site")
+    apply_site(site())
     with machine.running("ingest"):
-        demo = spawn(
-            "demo",
-            machine.command("demo"),
-            log=machine.directory / "demo.log",
-            env=machine.environment("demo"),
-        )
-        try:
-            wait_until(
-                lambda: machine.count("uplink") > 0, demo, patience_s=90, what="nothing arrived"
-            )
-        finally:
-            demo.stop()
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
+        client.username_pw_set("lab", SECRETS["MQTT_PASSWORD"])
+        client.connect("127.0.0.1", machine.mqtt_port)
+        client.loop_start()
+        message = json.dumps({"time": NOW.isoformat(), "values": {"level": 4}})
+        client.publish("livinglab/cibinong/g1/up", message, qos=1).wait_for_publish(30)
+        client.disconnect()
+        client.loop_stop()
+        deadline = time.monotonic() + 60
+        while machine.count("reading") == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_the_health_check_says_what_is_wrong(tmp_path: Path, empty: Database) -> None:

@@ -18,6 +18,7 @@ from shared.settings import Alerts, Analytics, Database
 from tests.integration import analytics_site as world
 from tests.integration.alert_receivers import HANGS, SECRET, Hook, Mailbox, hook, mailbox
 from tests.integration.test_analytics_service import until
+from tests.integration.test_cli import lab
 
 pytestmark = pytest.mark.database
 Apply = Callable[[object], list[str]]
@@ -140,12 +141,22 @@ def test_after_the_last_attempt_it_is_given_up_with_the_reason(
     ((channel, _, state, attempts, error),) = alerts(engine)
     assert (channel, state, attempts) == ("webhook", "dead", 2)
     assert error.startswith(why)
-    with engine.connect() as connection:
-        (told,) = outbox.troubled(connection, 10)
-    assert (told.kind, told.error, told.next_at) == ("flood", error, None)
     assert receiver.accepted == []
-    with engine.begin() as connection:
-        assert outbox.retry(connection) == 1
+
+
+def test_the_operator_sees_what_was_given_up_and_starts_it_again(
+    database: Database, engine: Engine, gauge: int, receiver: Hook
+) -> None:
+    receiver.answers += [503] * 2
+    settings = to(receiver.url, attempts=2)
+    rises(engine, gauge)
+    settle(engine, settings)
+    assert deliver(engine, settings) == 0
+    url = {"LAB_DATABASE_URL": database.url}
+    listed = lab("alerts", "list", **url)
+    assert "webhook  dead     1" in listed.stdout, listed.stderr
+    assert "flood warning: 2 attempts, given up: answered 503" in listed.stdout
+    assert lab("alerts", "retry", **url).stdout == "1 alerts are due again\n"
     assert deliver(engine, settings) == 1
     assert len(receiver.accepted) == 1
 

@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from services.analytics.alerts import announce, outbox
-from shared.settings import Alerts
+from shared.db import migrate, sites
+from shared.db.engine import sync_engine
+from shared.settings import Alerts, Database
+from shared.site_file import parse
 from tests.integration import analytics_site as world
 from tests.integration.alert_receivers import SECRET
 
@@ -230,3 +233,16 @@ def test_two_workers_never_claim_the_same_alert(engine: Engine, gauge: int) -> N
     for thread in threads:
         thread.join()
     assert len(taken) == len(set(taken)) == len(numbers)
+
+
+def test_findings_of_an_older_release_are_not_sent(
+    new_database: Callable[[str], Database],
+) -> None:
+    old = sync_engine(new_database("lab_test_alerts_old"))
+    migrate.upgrade(old, "20261122_2000_device_health")
+    with old.begin() as connection:
+        sites.apply(connection, parse(world.site(("g1", "gauge"))))
+    raised(old, world.datastream(old, "g1", "water_level"))
+    migrate.upgrade(old)
+    assert announced(old) == []
+    old.dispose()

@@ -132,7 +132,10 @@ def test_what_was_planted_reaches_the_receiver_once(bench: Bench, receiver: Hook
     until(lambda: bench.rows(ended))
     until(lambda: not bench.rows("SELECT FROM finding WHERE announced IS NULL"))
     assert told(receiver) == wanted
-    assert len(receiver.requests) == len(wanted)
+    # A leak may have been judged, and told, while half of it was still on its way.
+    raised = [said for _, said in receiver.requests if said["type"] == "finding.raised"]
+    assert len(raised) == len(wanted)
+    assert len({message_id for message_id, _ in receiver.requests}) == len(receiver.requests)
     assert receiver.forged == []
 
 

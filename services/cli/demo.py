@@ -26,7 +26,7 @@ from shared.errors import OperatorError
 from shared.settings import Database
 from simulators import clock, scenario
 
-DEFAULT_SCENARIOS = ("cibinong-testbed", "recorded")
+DEFAULT_SCENARIOS = ("cibinong-testbed", "bandung-poc")
 USUAL_MQTT_PORT = 1883
 PAST_PATIENCE_S = 900.0  # for --check on a slow machine: until the past is published
 

@@ -165,7 +165,7 @@ def _birmingham(anchor: datetime) -> dict[str, Any]:
             {
                 "key": "birmingham-parking",
                 "service": "MOB-02",
-                "kind": None,  # observed and shown; there is no parking analysis yet
+                "kind": "parking",
                 "phase": 1,
                 "origin": "recorded",
                 "params": {"capacity": dict(_CAPACITY)},

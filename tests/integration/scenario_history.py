@@ -1,6 +1,6 @@
 """A scenario's past through ingest without a broker."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice, takewhile
 
@@ -27,28 +27,16 @@ def apply(engine: Engine, scenario: Scenario, anchor: datetime) -> None:
 
 
 def ingest(database: Database, messages: Iterable[Timed], now: datetime) -> int:
-    """Prepare and write every message as if it arrived `now`; returns how many there were."""
+    """Prepare and write every message due before `now`, as if all arrived then; their number."""
     store, adapters, count = Store(database), known_adapters(), 0
     try:
-        for batch in _batches(messages):
+        for batch in _batches(takewhile(lambda timed: timed.due < now, messages)):
             arrived = [Message(t.message.topic, t.message.payload, now) for t in batch]
             store.write([pipeline.prepare(each, store.fleet, adapters) for each in arrived])
             count += len(batch)
     finally:
         store.close()
     return count
-
-
-def past(
-    scenario: Scenario,
-    anchor: datetime,
-    now: datetime,
-    seed: int = 1,
-    wanted: Callable[[str], bool] = lambda _topic: True,
-) -> Iterator[Timed]:
-    """The messages due before `now` whose topic is wanted."""
-    stream = takewhile(lambda timed: timed.due < now, scenario.messages(anchor, now, seed))
-    return (timed for timed in stream if wanted(timed.message.topic))
 
 
 def _batches(messages: Iterable[Timed]) -> Iterator[list[Timed]]:

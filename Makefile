@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check bench evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check bench evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 
 evaluate-leakage: $(VENV)/.dev ## leaks of third-party data in DATA=folder, beside published baselines
 	$(BIN)/python -m tests.bench.leakage "$(DATA)"
+
+evaluate-environment: $(VENV)/.dev ## air and river data of others in DATA=folder, beside official figures
+	$(BIN)/python -m tests.bench.environment "$(DATA)"
 
 evaluate-parking: $(VENV)/.dev ## stays and occupancy of third-party data in DATA=folder, beside anchors
 	$(BIN)/python -m tests.bench.parking "$(DATA)"

@@ -4,6 +4,7 @@ import copy
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,19 @@ def farm(apply_site: Apply, engine: Engine) -> dict[tuple[str, str], int]:
         for device in ("bed-1", "bed-2")
         for name in ("air_temperature", "soil_moisture")
     }
+
+
+def test_the_example_of_the_readme_starts_a_service(engine: Engine, apply_site: Apply) -> None:
+    text_of_it = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text_of_it.split("## Any service by limits")[1]
+    apply_site(section.split("```yaml")[1].split("```")[0])
+    bin_1 = world.datastream(engine, "bin-1", "fill_level")
+    world.write(engine, bin_1, values(*([96.0] * 7), 3.0))
+    world.settle(engine)
+    assert [(row["rule"], row["severity"]) for row in live(engine)] == [
+        ("fill_level above 95", "alarm"),
+        ("to be emptied", "warning"),
+    ]
 
 
 def test_each_rule_finds_its_own_spans(engine: Engine, farm: dict[tuple[str, str], int]) -> None:

@@ -111,6 +111,19 @@ def test_net_inflow_is_what_stays_in_the_area(engine: Engine, streams: dict[str,
     assert derived(engine, "net_inflow")[at(0, 4)] == pytest.approx(10.5)
 
 
+def test_the_hour_before_a_silence_is_known_after_it(
+    apply_site: Apply, engine: Engine, streams: dict[str, int]
+) -> None:
+    apply_site(site({}))
+    hours = (0, 1, 2, 75, 76, 77)
+    readings = {"in": world.good((at(0, h), 10.0) for h in hours)}
+    readings["out"] = readings["in"]
+    for first, past in ((0, 3), (3, 6)):
+        write(engine, streams, {device: part[first:past] for device, part in readings.items()})
+        world.settle(engine)
+    assert derived(engine, "net_inflow") == {at(0, h): 20.0 for h in (0, 1, 2, 75, 76)}
+
+
 def test_a_missing_night_is_a_gap_and_fills_when_it_arrives(
     engine: Engine, streams: dict[str, int]
 ) -> None:
@@ -182,6 +195,8 @@ def test_any_order_with_repeats_gives_the_same(
     engine: Engine, streams: dict[str, int], seed: int
 ) -> None:
     readings = town({(25, 40): 3.0, (48, 99): 6.0})
+    for device, part in readings.items():  # the hour before a silence ends with the silence
+        readings[device] = [e for e in part if not at(10, 7) <= e[0] < at(12, 9)]
     write(engine, streams, readings)
     world.settle(engine)
     said = (world.rows(engine, DERIVED), live(engine))

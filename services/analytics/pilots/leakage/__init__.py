@@ -45,9 +45,11 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
     _forget(connection, pilot, [number for own in owned.values() for number in own.values()])
     for area in parts:
         own = {known[member].id for member in meters.members(area)}
-        hours = [hour for each, hour in touched.items() if each.id in own]
+        hours = {each.id: hour for each, hour in touched.items() if each.id in own}
         if hours:
-            _derive(connection, pilot, area, known, owned[area.key], min(hours))
+            # A reading ends the hour of the one before it, however long ago that was.
+            since = min(series.back(connection, hours, 1).values())
+            _derive(connection, pilot, area, known, owned[area.key], since)
             _judge(connection, pilot, area, owned[area.key][NIGHTLY])
 
 

@@ -266,6 +266,6 @@ def test_bad_params_are_one_line_of_the_job(
     world.settle(engine)
     said = world.errors(engine)["pilot:leakage"]
     assert said == (
-        "town/leaks: PilotParamsError: town/leaks: areas.town: unknown 'inflow'"
-        " (known: inflows, outflows, tanks, night)"
+        "town/leaks: PilotParamsError: town/leaks: areas.town: unknown inflow;"
+        " known: inflows, night, outflows, tanks"
     )

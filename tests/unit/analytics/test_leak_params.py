@@ -50,12 +50,12 @@ def test_repairs_are_local_and_a_day_counts_from_its_end() -> None:
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"area": {}}, "unknown 'area' (known: areas, night, repairs)"),
+        ({"area": {}}, "unknown area; known: areas, night, repairs"),
         ({"areas": []}, "areas must name areas"),
         ({"areas": {"a": {}}}, "areas.a: must list inflows"),
-        ({"areas": {"a": {"inflow": ["north"]}}}, "areas.a: must list inflows"),
-        ({"areas": {"a": {"inflows": ["north"], "out": []}}}, "areas.a: unknown 'out'"),
-        ({"areas": {"a": {"inflows": "north"}}}, "inflows must be a list of device keys"),
+        ({"areas": {"a": {"inflow": ["north"]}}}, "areas.a: unknown inflow; known: "),
+        ({"areas": {"a": {"inflows": ["north"], "out": []}}}, "areas.a: unknown out; known: "),
+        ({"areas": {"a": {"inflows": "north"}}}, "areas.a.inflows: must be a list of texts"),
         ({"areas": {"a": {"inflows": ["north", "north"]}}}, "inflows names a device twice"),
         (
             {"areas": {"a": {"inflows": ["north"], "outflows": ["north"]}}},
@@ -78,7 +78,7 @@ def test_repairs_are_local_and_a_day_counts_from_its_end() -> None:
         ({"night": "2-4"}, "night must be"),
         ({"repairs": "2026-03-05"}, "repairs must be a list"),
         ({"repairs": ["soon"]}, "repairs: 'soon': at is no time"),
-        ({"repairs": [{"at": "2026-03-05", "where": "x"}]}, "unknown 'where'"),
+        ({"repairs": [{"at": "2026-03-05", "where": "x"}]}, "unknown where; known: area, at"),
         ({"repairs": [{"area": "x", "at": "2026-03-05"}]}, "unknown area (all)"),
         ({"repairs": [{"area": "all"}]}, "at is no time"),
     ],

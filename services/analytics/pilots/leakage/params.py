@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.analytics import local_time
+from services.analytics import local_time, params
 from services.analytics.pilot import Pilot, PilotParamsError
 
 WHOLE: Final = "all"  # the area of a pilot that names none
@@ -35,10 +35,9 @@ def areas(pilot: Pilot, flows: Collection[str], levels: Collection[str]) -> list
 
     flows, levels: devices that report flow and water level. Raises PilotParamsError.
     """
-    params = pilot.params
-    _refuse_unknown(pilot.key, params, KEYS)
-    night = _night(pilot.key, params.get("night", list(NIGHT)))
-    named = params.get("areas")
+    stated = params.mapping(pilot.key, pilot.params, KEYS)
+    night = _night(pilot.key, stated.get("night", list(NIGHT)))
+    named = stated.get("areas")
     if named is None:
         parts: Mapping[str, Any] = {WHOLE: {"inflows": sorted(flows)}} if flows else {}
     elif isinstance(named, dict) and named:
@@ -62,9 +61,9 @@ def _area(
     levels: Collection[str],
 ) -> Area:
     place = f"{pilot}: areas.{key}"
-    if not isinstance(part, dict) or not part.get("inflows"):
+    part = params.mapping(place, part, AREA_KEYS)
+    if not part.get("inflows"):
         raise PilotParamsError(f"{place}: must list inflows, devices that report flow")
-    _refuse_unknown(place, part, AREA_KEYS)
     tanks = part.get("tanks", {})
     if not isinstance(tanks, dict) or not all(_is_area(size) for size in tanks.values()):
         raise PilotParamsError(f"{place}: tanks must give each device its surface in m2")
@@ -84,9 +83,7 @@ def _area(
 
 
 def _devices(place: str, part: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    listed = part.get(name, [])
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-        raise PilotParamsError(f"{place}: {name} must be a list of device keys")
+    listed = params.words(f"{place}.{name}", part.get(name, []))
     if len(set(listed)) < len(listed):
         raise PilotParamsError(f"{place}: {name} names a device twice")
     return tuple(listed)
@@ -116,8 +113,7 @@ def _repairs(pilot: Pilot, parts: Collection[str]) -> dict[str, list[datetime]]:
     found: dict[str, list[datetime]] = {key: [] for key in parts}
     for each in stated:
         place = f"{pilot.key}: repairs: {each!r}"
-        part = each if isinstance(each, dict) else {"at": each}
-        _refuse_unknown(place, part, REPAIR_KEYS)
+        part = params.mapping(place, each if isinstance(each, dict) else {"at": each}, REPAIR_KEYS)
         area = part.get("area")
         if area is not None and area not in found:
             raise PilotParamsError(f"{place}: unknown area ({', '.join(found)})")
@@ -136,12 +132,6 @@ def _moment(place: str, stated: Any, zone: str) -> datetime:
     except ValueError:
         raise PilotParamsError(f"{place}: at is no time such as 2026-01-31T14:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-
-
-def _refuse_unknown(place: str, part: Mapping[str, Any], known: Collection[str]) -> None:
-    for key in part:
-        if key not in known:
-            raise PilotParamsError(f"{place}: unknown {key!r} (known: {', '.join(known)})")
 
 
 def _is_area(value: Any) -> bool:

@@ -45,6 +45,7 @@ class Broker:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._settings = settings
         self._filters: set[str] = set()
+        self._asked = False
         self._unconfirmed: dict[int, list[str]] = {}
         self._refused: set[str] = set()
         self._generation = 0
@@ -80,6 +81,7 @@ class Broker:
         if gone:
             self._client.unsubscribe(sorted(gone))
         self._subscribe(wanted)
+        self._asked = True
 
     def require_subscribed(self) -> None:
         """Wait until the broker has granted every filter; raises BrokerUnreachable."""
@@ -112,9 +114,9 @@ class Broker:
 
     @property
     def subscribed(self) -> bool:
-        """Connected, and every wanted filter granted."""
+        """Connected, and every wanted filter granted; before the first site there is none."""
         waiting = self._unconfirmed or self._refused
-        return self._client.is_connected() and not waiting and bool(self._filters)
+        return self._client.is_connected() and not waiting and self._asked
 
     def _network(self) -> None:
         try:

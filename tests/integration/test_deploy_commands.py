@@ -159,11 +159,11 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
     machine = on_nats
     assert anonymous_is_refused(machine.mqtt_port)
     machine.once("migrate")
-    machine.once("demo-site")
     with ExitStack() as stack:
-        for service in ("ingest", "analytics", "api"):
+        for service in ("ingest", "analytics", "api"):  # healthy before there is any site
             stack.enter_context(machine.running(service))
         machine.once("lab")  # doctor
+        machine.once("demo-site")
         demo = spawn(
             "demo",
             machine.command("demo"),

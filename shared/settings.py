@@ -163,6 +163,8 @@ class Alerts(BaseSettings):
         parts = urlsplit(url.get_secret_value() if url else "smtp://none")
         if parts.scheme not in SMTP_PORTS or not parts.hostname:
             raise ValueError("must look like smtp+starttls://user:password@host:587")
+        if parts.scheme == "smtp" and parts.password:
+            raise ValueError("a password needs smtp+starttls:// or smtps://")
         _ = parts.port
         return url
 

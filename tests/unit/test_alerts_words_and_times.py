@@ -150,6 +150,7 @@ def test_a_name_cannot_add_headers_to_a_mail() -> None:
         ({"WEBHOOK_SECRET": "whsec_not base64"}, "WEBHOOK_SECRET: what follows whsec_ is not"),
         ({"WEBHOOK_SECRET": "short"}, "WEBHOOK_SECRET: must hold at least 16 bytes"),
         ({"SMTP_URL": "https://x"}, "SMTP_URL: must look like smtp"),
+        ({"SMTP_URL": "smtp://me:pass@x"}, "SMTP_URL: a password needs smtp\\+starttls"),
         ({"SMTP_URL": "smtp://x", "MAIL_FROM": "a@b"}, "MAIL_TO: must be set with"),
         ({"MAIL_TO": "a@b, c d@e"}, "MAIL_TO: 'c d@e' is no address"),
         ({"QUIET": "22-6"}, "QUIET: must look like 22:00-06:00"),

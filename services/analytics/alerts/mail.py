@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -27,8 +28,11 @@ def sender(settings: Alerts) -> Callable[[Alert, datetime], None]:
 
     def send(alert: Alert, now: datetime) -> None:
         try:
-            with _connected(server, settings.timeout_s) as connection:
+            with closing(_connected(server, settings.timeout_s)) as connection:
                 refused = connection.send_message(message(alert, sent_by, sent_to, now))
+                # It has the mail: stumbling over our goodbye is no reason to send it again.
+                with suppress(smtplib.SMTPException, OSError):
+                    connection.quit()
         except (smtplib.SMTPException, OSError) as error:
             raise Undelivered(f"{type(error).__name__}: {error}") from None
         if refused:

@@ -58,8 +58,8 @@ _COUNTS: Final = text("""
     SELECT channel, state, count(*) AS n FROM alert GROUP BY channel, state ORDER BY 1, 2
 """)
 _TROUBLED: Final = text("""
-    SELECT alert.id::text AS id, channel, alert.finding_id, kind, alert.severity, state, attempts, next_at,
-           error
+    SELECT alert.id::text AS id, channel, alert.finding_id, kind, alert.severity, state, attempts,
+           next_at, error
     FROM alert JOIN finding ON finding.id = finding_id
     WHERE state = 'dead' OR (state = 'waiting' AND error IS NOT NULL)
     ORDER BY alert.created_at DESC, alert.id LIMIT :most

@@ -156,7 +156,7 @@ def test_any_order_of_arrival_gives_the_same_readings_and_findings(
     engine: Engine, apply_site: Apply, seed: int
 ) -> None:
     chance = random.Random(seed)
-    params = {
+    params: dict[str, Any] = {
         "limit_min": {"a": 60, "b": 200},
         "zones": {"n": ["b", "c"]},
         "full": {"at_pct": 60, "for_min": 40},

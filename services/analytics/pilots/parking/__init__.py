@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
 from sqlalchemy import Connection
 
 from services.analytics import local_time, series
@@ -45,16 +46,27 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> Due | Non
     made = spaces.areas(pilot, every, said)
     owned = spaces.owned(connection, pilot, made)
     hours = {each.id: hour for each, hour in touched.items()}
-    first = min(hours.values())
-    bays = {space: hours[space.id] for space in every if space.bay and space.id in hours}
-    due = overstay.judge(connection, pilot, pilot.present, said, bays)
+    bays = [space for space in every if space.bay and space.id in hours]
+    starts = spaces.vacancies(connection, {bay.id: hours[bay.id] for bay in bays}, said.merge)
+    readings = series.usable(connection, starts)
+    due = overstay.judge(connection, pilot, pilot.present, said, bays, starts, readings)
+    since = min(_since(hour, readings.get(number), said) for number, hour in hours.items())
     again = [
-        full.judge(connection, pilot, pilot.present, said, _occupancies(owned, made), first),
-        _use(connection, pilot, pilot.present, said, made, owned, first),
+        full.judge(connection, pilot, pilot.present, said, _occupancies(owned, made), since),
+        _use(connection, pilot, pilot.present, said, made, owned, since),
     ]
     own = every[0].id  # time passes for the pilot as a whole: any of its datastreams will do
     due[own] = min(moment for moment in (due.get(own), *again) if moment)
     return due
+
+
+def _since(hour: datetime, readings: Series | None, said: Settings) -> datetime:
+    """From when on a bay's state may differ: what is noise is told by what follows it."""
+    reach = hour - said.reach
+    if readings is None:
+        return hour
+    first, past = np.searchsorted(readings.time, (reach.timestamp(), hour.timestamp()))
+    return reach if first < past else hour
 
 
 def _occupancies(owned: Owned, made: Sequence[Area]) -> dict[int, Area]:
@@ -69,11 +81,12 @@ def _use(
     said: Settings,
     made: Sequence[Area],
     owned: Owned,
-    touched: datetime,
+    since: datetime,
 ) -> datetime:
-    """Replace what areas derive in every complete hour and day that may differ from `touched` on;
-    returns when the next hour is complete."""
-    first = local_time.hour(touched - said.reach, pilot.zone)
+    """Replace what areas derive in every complete hour and day that may differ from `since` on or
+    has been completed; returns when the next hour is."""
+    newest = spaces.newest(connection, [owned[area.place(OCCUPANCY)] for area in made])
+    first = local_time.hour(min(since, newest + HOUR) if newest else since, pilot.zone)
     next_hour = local_time.hour(present, pilot.zone) + HOUR
     if first + HOUR > present:
         return next_hour

@@ -27,13 +27,14 @@ def judge(
     present: datetime,
     said: Settings,
     places: Mapping[int, Area],
-    touched: datetime,
+    first: datetime,
 ) -> datetime | None:
-    """Bring the findings of these areas, by the id of their occupancy, up to date from `touched`
-    on; returns when to look again."""
-    # A span too short to count and a break too short to end one may lie before what was touched.
+    """Bring the findings of these areas, by the id of their occupancy, up to date where states may
+    differ from `first` on; returns when to look again."""
+    # Before that may lie a span too short to count, a break too short to end one, and, within the
+    # hour after which time is looked at, the end of what was known of a space.
     length = timedelta(seconds=said.full.length if said.full else 0.0)
-    since = touched - said.reach - 2 * length - INSTANT
+    since = first - 2 * length - timedelta(hours=1)
     before = findings.standing(connection, pilot.id, (FINDING,), dict.fromkeys(places, since))
     if said.full is None:
         for number, old in before.items():

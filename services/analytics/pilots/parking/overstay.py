@@ -1,17 +1,16 @@
 """Stays beyond the limit: findings on the bay, open while the car stands there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite, isinf
 from typing import Final
 
 from sqlalchemy import Connection
 
-from services.analytics import findings, local_time, series
+from services.analytics import findings, local_time
 from services.analytics.findings import Found
 from services.analytics.methods.parking import Stays
 from services.analytics.pilot import Pilot
-from services.analytics.pilots.parking import spaces
 from services.analytics.pilots.parking.params import Settings
 from services.analytics.pilots.parking.spaces import INSTANT, Space
 from services.analytics.pilots.parking.use import stays
@@ -25,16 +24,16 @@ def judge(
     pilot: Pilot,
     present: datetime,
     said: Settings,
-    bays: Mapping[Space, datetime],
+    bays: Sequence[Space],
+    starts: Mapping[int, datetime],
+    readings: Mapping[int, Series],
 ) -> dict[int, datetime]:
-    """Bring the overstays of these bays up to date from their hours on; returns when each may
-    have another."""
+    """Bring the overstays of these bays up to date from where they were vacant; returns when each
+    may have another."""
     now = present.timestamp()
-    starts = spaces.vacancies(connection, {bay.id: hour for bay, hour in bays.items()}, said.merge)
     # A stay that ended where the bay was last vacant is over and done with.
     since = {number: start + timedelta(microseconds=1) for number, start in starts.items()}
     before = findings.standing(connection, pilot.id, (FINDING,), since) if bays else {}
-    readings = series.usable(connection, starts)
     due: dict[int, datetime] = {}
     for bay in bays:
         own = readings[bay.id]

@@ -112,6 +112,13 @@ _OWNED: Final = text("""
     WHERE device.pilot_id = :pilot_id AND derived_by = :owner
 """)
 
+_NEWEST: Final = text("""
+    SELECT max(latest.time)
+    FROM unnest(CAST(:ids AS int[])) AS part(id) CROSS JOIN LATERAL (
+        SELECT time FROM reading WHERE datastream_id = part.id ORDER BY time DESC LIMIT 1
+    ) AS latest
+""")
+
 
 def registered(connection: Connection, pilot: Pilot) -> list[Registered]:
     """The pilot's devices with what they observe of parking, oldest datastream first."""
@@ -173,6 +180,12 @@ def readings(
     counts = {space.id: begin for space in every if not space.bay}
     starts = vacancies(connection, bays, settings.merge) | series.back(connection, counts, 1)
     return series.usable(connection, starts)
+
+
+def newest(connection: Connection, numbers: Collection[int]) -> datetime | None:
+    """The time of the newest reading of these datastreams."""
+    found: datetime | None = connection.scalar(_NEWEST, {"ids": list(numbers)})
+    return found
 
 
 def owned(connection: Connection, pilot: Pilot, made: Collection[Area]) -> dict[Place, int]:

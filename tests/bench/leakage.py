@@ -6,21 +6,25 @@ Water Demand Forecasting (inflow_hourly_*). Neither is shipped: L-Town's licence
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import leakage_areas, leakage_ltown
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or not (folder := Path(arguments[0])).is_dir():
-        sys.stderr.write("usage: python -m tests.bench.leakage FOLDER\n")
+    if not 1 <= len(arguments) <= 2 or not (folder := Path(arguments[0])).is_dir():
+        sys.stderr.write(
+            "usage: python -m tests.bench.leakage FOLDER [SCORED-FROM, as 2019-07-01]\n"
+        )
         return 2
+    since = datetime.fromisoformat([*arguments[1:], "1970-01-01"][0]).replace(tzinfo=UTC)
     known = {"scada_5min_*.parquet": leakage_ltown, "inflow_hourly_*.parquet": leakage_areas}
     held = [data for files, data in known.items() if any(folder.glob(files))]
     if not held:
         sys.stderr.write(f"{folder}: holds none of {', '.join(known)}\n")
         return 2
-    figures, report = held[0].run(folder)
+    figures, report = held[0].run(folder, since.timestamp())
     sys.stdout.write(f"{report}{json.dumps(figures)}\n")
     return 0
 

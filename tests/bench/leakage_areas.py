@@ -42,10 +42,10 @@ class Area(NamedTuple):
     alarms: list[float]
 
 
-def run(folder: Path) -> tuple[dict[str, Any], str]:
-    """The figures and the table of them."""
+def run(folder: Path, since: float = 0.0) -> tuple[dict[str, Any], str]:
+    """The figures and the table of them; what is before `since` (s) is not scored."""
     areas, seconds = _analysed(_meters(folder))
-    start = min(area.hour[0] for area in areas) + WARM_UP * DAY
+    start = max(min(area.hour[0] for area in areas) + WARM_UP * DAY, since)
     stop = max(area.hour[-1] for area in areas)
     clean = sum(at >= start for area in areas for at in area.alarms)
     figures: dict[str, Any] = {

@@ -32,7 +32,7 @@ _DUE: Final = text("""
       AND NOT (finding.ended_at IS NULL AND finding.withdrawn_at IS NULL
                AND finding.pilot_id = ANY(CAST(:behind AS int[])))
     ORDER BY finding.id LIMIT :most
-    FOR UPDATE OF finding SKIP LOCKED
+    FOR NO KEY UPDATE OF finding SKIP LOCKED
 """)
 # Channels on which the judgement that this one takes the place of is known, and how severe it was.
 _KNOWN: Final = text("""

@@ -92,6 +92,11 @@ async def test_writing_is_a_405_problem(client: Client) -> None:
         ("outcomes?versions=old", "query.versions"),
         ("ledger?cursor=1.2", "query.cursor"),
         ("live?max_events=0", "query.max_events"),
+        ("findings?severity=grave", "query.severity"),
+        ("findings?state=active", "query.state"),
+        ("devices/1/uplinks?limit=101", "query.limit"),
+        ("devices/1/uplinks?encoding=text", "query.encoding"),
+        ("datastreams/1/readings?bucket=1m", "query.bucket"),
     ],
 )
 async def test_a_bad_value_is_a_422_problem_naming_it(
@@ -159,3 +164,40 @@ async def test_the_database_refuses_writes_of_the_api(client: Client) -> None:
     async with engine.connect() as connection:
         with pytest.raises(Exception, match="read-only transaction"):
             await connection.execute(text("DELETE FROM ledger"))
+
+
+async def test_head_answers_as_get_without_a_body(client: Client) -> None:
+    for path in ("/v1/sites", "/v1/catalogue", "/healthz", "/openapi.json", "/findings"):
+        whole, head = await client.get(path), await client.head(path)
+        assert head.status_code == whole.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        assert head.headers["content-length"] == str(len(whole.content))
+    assert (await client.head("/v1/sites/nowhere")).status_code == 404
+    assert (await client.head("/v1/live")).status_code == 405  # it would never end
+
+
+async def test_a_path_with_several_methods_names_them_all(client: Client) -> None:
+    answer = await client.delete("/v1/findings/1/actions")
+    is_problem(answer, 405)
+    assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_unknown_parameters_are_refused_but_of_probes(client: Client) -> None:
+    for path in ("live?sites=cibinong", "findings?sit=cibinong", "catalogue?lang=id"):
+        body = is_problem(await client.get(f"/v1/{path}"), 422)
+        assert "no such parameter; known: " in str(body["detail"])
+    assert (await client.get("/healthz?cache=buster")).status_code == 200
+    assert (await client.get("/findings?utm=x")).status_code == 200
+
+
+async def test_an_unknown_page_is_a_page_and_an_unknown_path_of_programs_a_problem(
+    client: Client,
+) -> None:
+    for path in ("/nothing", "/sites", "/v2/sites", "/devices/x", "/v1x"):
+        answer = await client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "There is no such page" in answer.text
+    for path in ("/v1", "/v1/nothing", "/static/nothing.js"):
+        is_problem(await client.get(path), 404)

@@ -21,7 +21,7 @@ from services.api.web.findings_page import finding_words
 from services.api.web.frames import frames
 from services.api.web.render import ALL, missing, page
 from services.api.web.series import view_of
-from services.api.web.status import alarms, tiles
+from services.api.web.status import alarms, capacity, present_of, tiles
 
 SHOWN_MESSAGES = 20
 
@@ -36,11 +36,17 @@ async def _device(request: Request, connection: Db, device_id: int) -> HTMLRespo
     except NotFound:
         return missing(request)
     asked = request.query_params
-    newest = (
-        await latest(
-            connection, now, site_key=device.site, device_key=device.key, silent=True, page=ALL
-        )
-    ).items
+    # All of its pilot: a simulated device is silent only when others were heard since.
+    together = await latest(
+        connection,
+        now,
+        site_key=device.site,
+        pilot_key=device.pilot,
+        device_key=None if device.pilot else device.key,
+        silent=True,
+        page=ALL,
+    )
+    newest = [row for row in together.items if row.device_id == device.id]
     pilot = await find_pilot(connection, device.pilot_id) if device.pilot_id else None
     described = (pilot.kind_description or {}).get("panels", []) if pilot else []
     # First the panels of its pilot, then one for whatever else it reports.
@@ -58,7 +64,9 @@ async def _device(request: Request, connection: Db, device_id: int) -> HTMLRespo
         pilot=pilot,
         site=await find_site(connection, device.site),
         now=now,
-        tiles=tiles([device], newest),
+        tiles=tiles([device], together.items),
+        present=present_of(together.items),
+        capacity=capacity(pilot.params if pilot else {}),
         alarms=alarms(found),
         view=view,
         panels=await series.panels(

@@ -20,7 +20,7 @@ from services.api.web.evidence import by_metric
 from services.api.web.findings_page import finding_words
 from services.api.web.render import ALL, missing, page
 from services.api.web.series import view_of
-from services.api.web.status import alarms, tiles
+from services.api.web.status import alarms, capacity, present_of, tiles
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,8 +49,10 @@ async def _pilot(request: Request, connection: Db, pilot_id: int) -> HTMLRespons
         site=await find_site(connection, at),
         now=now,
         tiles=tiles(here, newest),
+        present=present_of(newest),
         moved_days=max((each.shift_s for each in here), default=0) // 86_400,
         unlimited=bool(limits) and not any(pilot.params.get(name) for name in limits),
+        capacity=capacity(pilot.params),
         alarms=alarms(active),
         view=view,
         panels=await series.panels(connection, described, newest, view, pilot.params),

@@ -1,8 +1,9 @@
 """Whether a device speaks: live, silent, or not to be judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from datetime import datetime
+from typing import Any, Final, Literal
 
 from services.api.resources.devices import Device
 from services.api.resources.findings import Finding
@@ -20,6 +21,7 @@ _RANK: Final[tuple[Status, ...]] = (
     "live",
     "waiting",
 )
+_OF_ITSELF: Final = frozenset({"battery_voltage", "battery_level", "link_margin"})
 SILENT_AFTER: Final = 3  # nominal intervals without a reading
 
 
@@ -47,15 +49,50 @@ def speaking(age_s: float | None, interval_s: int | None) -> Status:
 
 
 def tiles(devices: Iterable[Device], latest: Iterable[Latest]) -> list[Tile]:
-    """One tile a device, in the devices' order."""
+    """One tile a device, in the devices' order. latest: of the whole of their pilots, for a
+    simulated or recorded device is silent only when others of its pilot were heard since."""
     rows: dict[int, list[Latest]] = {}
     for row in latest:
         rows.setdefault(row.device_id, []).append(row)
+    behind = _behind(rows.values())
     made = []
     for device in devices:
-        own = sorted(rows.get(device.id, []), key=lambda row: (row.derived_by or "", row.property))
-        made.append(Tile(device, speaking(_age(own), device.interval_s), own))
+        own = sorted(rows.get(device.id, []), key=_place)
+        age = _age(own)
+        judged = None if age is None else age - behind.get(device.pilot_id, 0.0)
+        made.append(Tile(device, speaking(judged, device.interval_s), own))
     return made
+
+
+def present_of(latest: Iterable[Latest]) -> datetime | None:
+    """The newest measured time among rows that are not judged by the clock."""
+    times = (row.time for row in latest if row.origin != "measured" and row.derived_by is None)
+    return max((time for time in times if time is not None), default=None)
+
+
+def _behind(groups: Iterable[Sequence[Latest]]) -> dict[int | None, float]:
+    """By how much the present of each simulated or recorded pilot is behind the clock, s."""
+    found: dict[int | None, float] = {}
+    for rows in groups:
+        age = _age(rows)
+        if age is not None and rows[0].origin != "measured" and rows[0].pilot_id is not None:
+            found[rows[0].pilot_id] = min(age, found.get(rows[0].pilot_id, age))
+    return found
+
+
+def _place(row: Latest) -> tuple[str, bool, str, str]:
+    """What was measured first, and what it says of the device itself last."""
+    return row.derived_by or "", row.property in _OF_ITSELF, row.property, row.channel
+
+
+def capacity(params: Mapping[str, Any]) -> dict[str, float]:
+    """Parking spaces by device key, as the pilot states them; where it does not, none."""
+    stated = params.get("capacity")
+    return {
+        key: spaces
+        for key, spaces in (stated.items() if isinstance(stated, Mapping) else ())
+        if isinstance(spaces, int | float) and not isinstance(spaces, bool)
+    }
 
 
 def alarms(findings: Iterable[Finding]) -> dict[str, Status]:

@@ -111,7 +111,7 @@ function options(figure, heads, state, width) {
     cursor: { y: false, points: { size: 7 } },
     scales: bars ? { x: { range: widened }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : {},
     axes: [
-      { ...axis, space: 76, values: (_, splits, __, ___, step) => splits.map((t) => (step >= 86400 ? day : isMidnight(t, clock) ? day : clock).format(t * 1000)) },
+      { ...axis, space: 76, incrs: isDaily(state.points) ? [1, 2, 5, 10, 30, 90, 365].map((days) => days * 86400) : undefined, values: (_, splits, __, ___, step) => splits.map((t) => (step >= 86400 ? day : isMidnight(t, clock) ? day : clock).format(t * 1000)) },
       { ...axis, size: 58, incrs: increments(digits), values: (_, splits) => splits.map((v) => number.format(v)) },
     ],
     series: [
@@ -135,6 +135,9 @@ function options(figure, heads, state, width) {
 const increments = (digits) => Array.from({ length: 16 }, (_, i) => i - digits)
   .flatMap((power) => [1, 2, 2.5, 5].map((step) => Number((step * 10 ** power).toPrecision(3))))
   .filter((step) => Number.isInteger(Number((step * 10 ** digits).toPrecision(12))));
+
+// One value a day needs no hours below it; a day with a changed clock has 23.
+const isDaily = (points) => points.every((own) => own.every((each, i) => !i || each.t - own[i - 1].t > 82000));
 
 // Room for half a bar on either side.
 function widened(u, low, high) {

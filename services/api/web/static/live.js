@@ -9,6 +9,8 @@ const pulse = document.getElementById("pulse");
 // The server's clock decides what is old, not the reader's.
 const skew = Number(tiles().dataset.now) - Date.now() / 1000;
 const now = () => Date.now() / 1000 + skew;
+// Simulated and recorded devices are judged by the newest value of their pilot.
+let present = Number(tiles().dataset.present) || undefined;
 
 function ago(seconds) {
   const [unit, size] = units.find(([name, , from]) => seconds >= from || name === "second");
@@ -41,7 +43,8 @@ function grow() {
     if (!times.length) continue;
     const age = now() - Math.max(...times);
     const interval = Number(tile.dataset.interval);
-    const status = !interval ? "unjudged" : age > silentAfter * interval ? "silent" : "live";
+    const judged = (present ?? now()) - Math.max(...times);
+    const status = !interval ? "unjudged" : judged > silentAfter * interval ? "silent" : "live";
     tile.querySelector(".age").textContent = ago(age);
     if (status === tile.dataset.status) continue;
     tile.dataset.status = tile.querySelector(".tile-foot .status").dataset.status = status;
@@ -63,7 +66,10 @@ stream.addEventListener("open", () => say("on"));
 stream.addEventListener("error", () => say("off"));
 stream.addEventListener("reading", (event) => {
   const device = tiles().dataset.device; // of a device's own page
-  const rows = JSON.parse(event.data).filter((row) => !device || row.device_id === Number(device));
+  const all = JSON.parse(event.data);
+  const heard = all.filter((row) => !row.derived_by).map((row) => Date.parse(row.time) / 1000);
+  if (present) present = Math.max(present, ...heard);
+  const rows = all.filter((row) => !device || row.device_id === Number(device));
   if (!rows.length) return;
   const known = rows.map(show).every(Boolean);
   grow();

@@ -1,7 +1,9 @@
 """Silent devices: told when they stop, closed when they speak, undone by late data, never twice."""
 
+import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -256,3 +258,28 @@ def test_looking_again_writes_nothing(engine: Engine, apply_site: Apply) -> None
     before = world.rows(engine, "SELECT xmin::text, * FROM finding"), watch.progress
     watch.look(at(19))
     assert (world.rows(engine, "SELECT xmin::text, * FROM finding"), watch.progress) == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_order_readings_arrive_in_what_stands_is_true(
+    engine: Engine, apply_site: Apply, seed: int
+) -> None:
+    chance = random.Random(seed)
+    spoken = sorted(chance.sample(range(120), 30))
+    apply_site(site("g1"))
+    watch = Watch(engine)
+    heard(engine, "g1", spoken[:1])
+    left = spoken[1:]
+    for now in range(spoken[0], 125, 4):
+        arrived = [each for each in left if each <= now and chance.random() < 0.5]
+        if arrived:
+            heard(engine, "g1", arrived)
+        left = [each for each in left if each not in arrived]
+        watch.look(at(now))
+    if left:
+        heard(engine, "g1", left)
+    stands = watch.look(at(130))
+    assert stands[-1] == ("g1", spoken[-1], None)
+    gaps = [(a, b) for a, b in pairwise(spoken) if b - a > 3]
+    assert {(a, b) for _, a, b in stands[:-1]} <= set(gaps)
+    assert len(stands) > 1

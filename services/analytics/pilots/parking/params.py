@@ -37,7 +37,7 @@ class Full:
 class Settings:
     """Everything in seconds. limits: by device key, `limit` for all others, inf for none.
 
-    hold: how long a state is believed, null: three nominal intervals of the device.
+    hold: how long a state is believed, null: as its device's interval suggests.
     """
 
     capacity: Mapping[str, float]

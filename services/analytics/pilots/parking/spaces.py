@@ -21,6 +21,7 @@ TURNOVER, STAY_MEAN = "parking_turnover", "parking_stay_mean"
 OF_BAYS: Final = (OCCUPANCY, ARRIVALS, TURNOVER, STAY_MEAN)
 OF_COUNTS: Final = (OCCUPANCY,)
 HOLD_INTERVALS: Final = 3  # as pages call a device silent
+COUNT_HOLD_S: Final = 2 * 3600.0  # a bay tells every change, a count has to be repeated
 BEGINNING: Final = datetime(1970, 1, 2, tzinfo=UTC)
 INSTANT: Final = timedelta(milliseconds=1)  # a limit is passed, not reached
 
@@ -136,11 +137,17 @@ def spaces(rows: Sequence[Registered], settings: Settings) -> list[Space]:
             row.channel or "",
             row.property == BAY,
             1.0 if row.property == BAY else settings.capacity.get(row.device),
-            settings.hold or (HOLD_INTERVALS * row.interval_s if row.interval_s else inf),
+            settings.hold or _usual_hold(row),
         )
         for row in rows
         if row.id is not None
     ]
+
+
+def _usual_hold(row: Registered) -> float:
+    if row.interval_s:
+        return float(HOLD_INTERVALS * row.interval_s)
+    return inf if row.property == BAY else COUNT_HOLD_S
 
 
 def areas(pilot: Pilot, every: Sequence[Space], settings: Settings) -> list[Area]:

@@ -100,9 +100,9 @@ def week(chance: random.Random) -> dict[str, list[world.Reading]]:
 def test_readings_in_order_let_findings_grow_only(engine: Engine, park: dict[str, int]) -> None:
     pm = half_hours([20.0] * 48 + [150.0] * 48 + [10.0] * 60)
     do = half_hours([6.0] * 20 + [2.0] * 8 + [6.0] * 128)
-    for first in range(0, len(pm), 4):
+    for first in range(0, len(pm), 12):
         for name, values in (("pm2_5", pm), ("dissolved_oxygen", do)):
-            world.write(engine, park[name], values[first : first + 4])
+            world.write(engine, park[name], values[first : first + 12])
         world.settle(engine)
     assert world.errors(engine) == {}
     stored = world.rows(engine, "SELECT *, evidence FROM finding ORDER BY id")
@@ -122,7 +122,7 @@ def test_readings_in_order_let_findings_grow_only(engine: Engine, park: dict[str
     assert air["ended_at"] > MIDNIGHT + 48 * HOUR
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_any_order_of_arrival_gives_the_same(
     engine: Engine, park: dict[str, int], seed: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,9 +26,11 @@ _ARRIVED: Final = text("""
     ORDER BY device_id, received_at, observed_at, uplink_id
 """)
 _OLDEST: Final = text("""
-    SELECT min(first.observed_at) FROM unnest(CAST(:devices AS int[])) AS part(id)
+    SELECT min(first.observed_at) AS observed_at, min(first.received_at) AS received_at
+    FROM unnest(CAST(:devices AS int[])) AS part(id)
     CROSS JOIN LATERAL (
-        SELECT observed_at FROM uplink WHERE device_id = part.id ORDER BY observed_at LIMIT 1
+        SELECT observed_at, received_at FROM uplink
+        WHERE device_id = part.id ORDER BY observed_at LIMIT 1
     ) AS first
 """)
 
@@ -73,7 +76,14 @@ def load(connection: Connection, devices: Sequence[int], start: float, stop: flo
     return arrivals(np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 5))
 
 
-def oldest(connection: Connection, devices: Sequence[int]) -> float | None:
-    """When the oldest message still kept was observed, s since 1970; null without any."""
-    found = connection.scalar(_OLDEST, {"devices": list(devices)})
-    return None if found is None else float(found.timestamp())
+def complete_from(connection: Connection, devices: Sequence[int], first: float) -> float:
+    """From when on (s since 1970) no message is missing because it was kept long enough: -inf
+    where one observed before `first` is still there, inf where none is.
+
+    Uplinks are removed in the order of receipt, and none is observed after it is received: what
+    was observed since any kept one was received is all there.
+    """
+    row = connection.execute(_OLDEST, {"devices": list(devices)}).one()
+    if row.observed_at is None:
+        return inf
+    return -inf if row.observed_at.timestamp() < first else float(row.received_at.timestamp())

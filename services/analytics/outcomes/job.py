@@ -111,14 +111,12 @@ def _with_arrivals(connection: Connection, pilot: Row[Any], seen: Exposure) -> E
 
 
 def _kept_from(connection: Connection, pilot: Row[Any], seen: Exposure) -> float:
-    """From when on (s since 1970) no uplink has been removed: always, where the first reading
+    """From when on (s since 1970) every uplink is there: always, where the first rolled-up hour
     still has its own."""
-    oldest = arrivals.oldest(connection, [each.id for each in seen.devices])
     if seen.replayed or pilot.first is None:
         return -inf
-    if oldest is None:
-        return inf
-    return -inf if oldest < pilot.first.timestamp() + exposure.HOUR_S else oldest
+    ids = [each.id for each in seen.devices]
+    return arrivals.complete_from(connection, ids, pilot.first.timestamp() + exposure.HOUR_S)
 
 
 def _owed(

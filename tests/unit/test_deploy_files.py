@@ -91,6 +91,11 @@ def test_nothing_listens_beyond_this_machine() -> None:
         assert "LAB_API_HOST" not in service.get("environment", {})  # loopback unless told
 
 
+def test_no_health_check_lets_the_shell_eat_a_topic() -> None:
+    line = compose.services()["mosquitto"]["healthcheck"]["test"][1]
+    assert "'$SYS/broker/version'" in line
+
+
 def test_images_are_pinned_by_version() -> None:
     stages = re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.M)
     images = [service["image"] for service in compose.services().values()]

@@ -178,7 +178,7 @@ def test_any_order_of_arrival_gives_the_same_readings_and_findings(
         "full": {"at_pct": 60, "for_min": 40},
     }
     apply_site(site("a", "b", "c", **params))
-    said = faulty(seed, days=6)
+    said = faulty(seed, days=4)
     number = {bay: world.datastream(engine, bay, "bay_occupied") for bay in said}
     for bay, readings in said.items():
         world.write(engine, number[bay], readings)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from services.analytics import pilot, pilot_job
 from services.analytics.runner import Job, run_slice
 from tests.integration import analytics_site as world
-from tests.integration.parking_site import MINUTE, START, live, minutes, say, settle, site
+from tests.integration.parking_site import DERIVED, MINUTE, START, live, minutes, say, settle, site
 
 pytestmark = pytest.mark.database
 Apply = Callable[[object], list[str]]
@@ -114,3 +114,12 @@ def test_a_full_counted_car_park(engine: Engine, apply_site: Apply) -> None:
     settle(engine)
     (found,) = live(engine)
     assert (found["started_at"], found["ended_at"]) == (START + 30 * MINUTE, START + 90 * MINUTE)
+
+
+def test_a_car_park_of_unknown_capacity_is_never_full(engine: Engine, apply_site: Apply) -> None:
+    apply_site(site(counts=("x",), full={}))
+    number = world.datastream(engine, "x", "parking_occupied")
+    world.write(engine, number, minutes((0, 500), (60, 500)))
+    settle(engine)
+    assert live(engine) == []
+    assert world.rows(engine, DERIVED) == []

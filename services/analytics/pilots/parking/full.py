@@ -31,6 +31,8 @@ def judge(
 ) -> datetime | None:
     """Bring the findings of these areas, by the id of their occupancy, up to date where states may
     differ from `first` on; returns when to look again."""
+    if not places:
+        return None
     # Before that may lie a span too short to count, a break too short to end one, and, within the
     # hour after which time is looked at, the end of what was known of a space.
     length = timedelta(seconds=said.full.length if said.full else 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.methods.hysteresis import levels
+from services.analytics.methods.hysteresis import beyond, levels
 
 LIMITS = (0.8, 1.5, 2.0)  # Katulampa, in m
 
@@ -65,3 +65,14 @@ def test_the_array_form_equals_the_rule_reading_by_reading(
             low[i] = below
         expected.append(max((i + 1 for i in range(3) if active[i]), default=0))
     assert of(*values, margin=margin) == expected
+
+
+@given(st.lists(st.integers(0, 9), max_size=40), st.integers(1, 8), st.integers(0, 4))
+def test_beyond_a_limit_is_as_a_plain_loop_has_it(
+    values: list[int], limit: int, margin: int
+) -> None:
+    wanted, on = [], False
+    for value in values:
+        on = value > limit or (on and value > limit - margin)
+        wanted.append(on)
+    assert beyond(np.array(values, dtype=float), limit, margin).tolist() == wanted

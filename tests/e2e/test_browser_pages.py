@@ -13,9 +13,10 @@ from tests.e2e.conftest import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.database]
 PATHS = [
-    *("/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/calder", "/catalogue"),
-    "/docs",
+    *("/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/cibinong", "/catalogue"),
+    *("/docs", "/devices/1", "/findings", "/findings/1"),
 ]
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SPOKEN = {
     "en": ("Flood watch", "simulated", "silent", "9 hours ago"),
     "id": ("Pantauan banjir", "simulasi", "diam", "9 jam yang lalu"),
@@ -110,11 +111,39 @@ async def test_a_silent_device_is_greyed_with_its_age(visit: Open) -> None:
 async def test_nothing_is_asked_of_another_host_and_nothing_goes_wrong(
     visit: Open, address: str, path: str
 ) -> None:
-    async with visit(path) as seen:
+    """At the size of a desktop, then of a phone; neither ever scrolls sideways."""
+    async with visit(path, viewport={"width": 1366, "height": 900}) as seen:
         await ready(seen.page)
+        assert await seen.page.evaluate(OVERFLOW) == 0
+        await seen.page.set_viewport_size({"width": 390, "height": 844})
+        patience = time.monotonic() + 20
+        while await seen.page.evaluate(OVERFLOW):  # charts follow their frame
+            assert time.monotonic() < patience
+            await seen.page.wait_for_timeout(50)
         foreign = [url for url in seen.asked if not url.startswith((address, "data:", "blob:"))]
         assert foreign == []
         assert seen.complaints == []
+
+
+@pytest.mark.parametrize("scripted", [True, False])
+async def test_a_finding_is_acknowledged_and_reopened(
+    visit: Open, world: living.World, scripted: bool
+) -> None:
+    async with visit("/findings?site=cibinong", java_script_enabled=scripted) as seen:
+        card = seen.page.locator("#finding-1")
+        for button, state in (("Acknowledge", "acknowledged"), ("Reopen", "not looked at")):
+            await card.get_by_text("Act on it").click()
+            await card.get_by_label("Your name").fill("Ibu Sari")
+            await card.get_by_label("Note").fill(f"{button}, scripted: {scripted}")
+            await card.get_by_role("button", name=button).click()
+            await expect(card.locator(".handling")).to_have_text(state)
+            await expect(card.locator(".log li").last).to_contain_text(
+                f"{button}, scripted: {scripted}"
+            )
+        assert "site=cibinong" in seen.page.url
+        assert seen.complaints == []
+    with world.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM finding_action")) in (2, 4)
 
 
 async def test_without_javascript_every_number_is_there(visit: Open) -> None:
@@ -141,18 +170,22 @@ async def test_a_part_of_the_page_changes_by_a_link(visit: Open) -> None:
         assert sum("/static/chart.js" in url for url in seen.asked) == 1  # no reload
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}}
+DESKTOP = {"viewport": {"width": 1366, "height": 900}}
+
+
 @pytest.mark.parametrize(
     ("name", "path", "options"),
     [
-        ("map-desktop", "/?site=cibinong", {}),
-        (
-            "map-phone-dark",
-            "/",
-            {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
-        ),
-        ("pilot-desktop", "/pilots/1?period=7d", {}),
-        ("pilot-phone", "/pilots/2?period=7d&lang=id", {"viewport": {"width": 390, "height": 844}}),
-        ("catalogue-ko", "/catalogue?lang=ko", {}),
+        ("map-desktop", "/?site=cibinong", DESKTOP),
+        ("map-phone-dark", "/", {**PHONE, "color_scheme": "dark"}),
+        ("pilot-desktop", "/pilots/1?period=7d", DESKTOP),
+        ("pilot-phone", "/pilots/2?period=7d&lang=id", PHONE),
+        ("device-desktop", "/devices/1", DESKTOP),
+        ("device-phone-dark", "/devices/1?lang=ko", {**PHONE, "color_scheme": "dark"}),
+        ("findings-phone", "/findings?lang=id", PHONE),
+        ("site-desktop", "/sites/cibinong", DESKTOP),
+        ("catalogue-ko", "/catalogue?lang=ko", DESKTOP),
     ],
 )
 async def test_pictures_of_phone_and_desktop(
@@ -160,6 +193,5 @@ async def test_pictures_of_phone_and_desktop(
 ) -> None:
     async with visit(path, **options) as seen:
         await ready(seen.page)
-        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert await seen.page.evaluate(overflow) == 0
+        assert await seen.page.evaluate(OVERFLOW) == 0
         await seen.page.screenshot(path=pictures / f"{name}.png", full_page=True)

@@ -219,7 +219,9 @@ def test_any_order_of_arrival_gives_the_same_readings_and_findings(
     assert {row["kind"] for row in wanted[1]} == {"meter_gap", "meter_reset", "continuous_flow"}
     for disorder in (0, 40, len(readings)):  # in time order, nearly so, not at all
         with engine.begin() as connection:
-            connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
+            connection.execute(
+                text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE")
+            )
         order = sorted(range(len(readings)), key=lambda i: i + chance.uniform(0, disorder))
         while order:
             count = chance.randint(1, 120)

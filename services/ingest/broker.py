@@ -50,6 +50,8 @@ class Broker:
         self._refused: set[str] = set()
         self._generation = 0
         self._in_flight: set[int] = set()
+        # Asked at each scrape: while the database is away nothing is acknowledged.
+        telemetry.IN_FLIGHT.set_function(lambda: len(self._in_flight))
         self._lock = threading.Lock()
         self._first = threading.Event()
         self._refusal: str | None = None
@@ -99,7 +101,6 @@ class Broker:
                 if message.mid and message.generation == self._generation:
                     self._client.ack(message.mid, 1)
                     self._in_flight.discard(message.mid)
-            telemetry.IN_FLIGHT.set(len(self._in_flight))
 
     def stop(self) -> None:
         """Disconnect; the broker keeps the session and what was not acknowledged."""

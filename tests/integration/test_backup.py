@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Engine, text
 
 from services.analytics import rollup, runner
 from services.cli import backup
-from shared.db import change, timescale
+from services.cli.backup import BackupRefused
+from services.cli.pg_client import ProgramFailed
+from shared.db import change, migrate, timescale
 from shared.db.change import Position
 from shared.db.engine import sync_engine
 from shared.embedded import nats
@@ -126,7 +128,7 @@ def test_a_dump_while_ingest_writes_is_the_source_at_one_moment(
         if timescale.edition(connection) != "plain":
             chunks = text("SELECT count(*) FROM show_chunks('reading')")
             assert connection.scalar(chunks), "the copy is no hypertable"
-    assert lab("db", "check", LAB_DATABASE_URL=elsewhere[0].url).returncode == 0
+    migrate.check(elsewhere[1])
     the_copy_goes_on(elsewhere[1])
 
 
@@ -192,7 +194,7 @@ def test_followers_of_a_cluster_whose_transactions_were_ahead_go_on(engine: Engi
     assert [sorted(each) for each in progress_kept] == [["batch_id", "kept", "xid"], ["swept"]]
 
 
-def test_the_commands_say_what_they_did_and_refuse_to_overwrite(
+def test_the_commands_say_what_they_did_and_refuse_a_full_database(
     database: Database,
     apply_site: Apply,
     elsewhere: tuple[Database, Engine],
@@ -203,26 +205,42 @@ def test_the_commands_say_what_they_did_and_refuse_to_overwrite(
     done = lab("db", "dump", file, LAB_DATABASE_URL=database.url)
     assert done.returncode == 0, done.stderr
     assert "0 readings, 0 uplinks" in done.stdout
-    refused(lab("db", "dump", file, LAB_DATABASE_URL=database.url), file, "never overwrites")
     refused(lab("db", "restore", file, LAB_DATABASE_URL=database.url), "not empty", "alembic")
-    other = tmp_path / "other.dump"
-    other.write_bytes(b"PGDMP but not really")
-    refused(lab("db", "restore", str(other), LAB_DATABASE_URL=elsewhere[0].url), "pg_restore")
     done = lab("db", "restore", file, LAB_DATABASE_URL=elsewhere[0].url)
     assert done.returncode == 0, done.stderr
     assert "0 readings, 0 uplinks" in done.stdout
 
 
+def test_no_file_is_overwritten_and_none_is_left_half_made(engine: Engine, tmp_path: Path) -> None:
+    (file := tmp_path / "lab.dump").write_text("an older one")
+    with backup.frozen(engine) as (_, snapshot):
+        with pytest.raises(BackupRefused, match="never overwrites"):
+            backup.dump(engine, file, snapshot)
+        with pytest.raises(BackupRefused, match="no directory"):
+            backup.dump(engine, tmp_path / "none/lab.dump", snapshot)
+    assert file.read_text() == "an older one"
+    with pytest.raises(ProgramFailed, match="snapshot"):
+        backup.dump(engine, tmp_path / "new.dump", "00000003-0000001B-9")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["lab.dump"]
+
+
+def test_other_files_are_no_dumps(elsewhere: tuple[Database, Engine], tmp_path: Path) -> None:
+    (file := tmp_path / "other").write_bytes(b"PGDMP but not really")
+    with pytest.raises(ProgramFailed, match="pg_restore"):
+        backup.restore(elsewhere[1], file)
+    with pytest.raises(BackupRefused, match="no such file"):
+        backup.restore(elsewhere[1], tmp_path / "none")
+
+
 def test_what_cannot_be_restored_leaves_the_database_empty(
-    database: Database, engine: Engine, elsewhere: tuple[Database, Engine], tmp_path: Path
+    engine: Engine, elsewhere: tuple[Database, Engine], tmp_path: Path
 ) -> None:
     file = tmp_path / "lab.dump"
     with backup.frozen(engine) as (_, snapshot):
         backup.dump(engine, file, snapshot)
     torn = tmp_path / "torn.dump"
     torn.write_bytes(file.read_bytes()[:-600])
-    with pytest.raises(Exception, match="pg_restore"):
+    with pytest.raises(ProgramFailed, match="pg_restore"):
         backup.restore(elsewhere[1], torn)
     backup.restore(elsewhere[1], file)  # still empty, and no longer marked as being restored
-    assert lab("db", "check", LAB_DATABASE_URL=elsewhere[0].url).returncode == 0
-    assert database.url != elsewhere[0].url
+    migrate.check(elsewhere[1])

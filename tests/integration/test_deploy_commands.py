@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import text
 
-from shared.db.engine import sync_engine
+from shared.db.engine import connect, sync_engine
 from shared.embedded import nats
 from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import free_port, listens
@@ -93,6 +94,10 @@ class Machine:
         finally:
             child.stop()
         assert child.process.returncode in (0, -signal.SIGTERM), log.read_text()
+
+    def metrics(self, service: str) -> str:
+        """What Prometheus would read."""
+        return httpx.get(f"http://127.0.0.1:{self.ports[service]}/metrics").text
 
     def count(self, table: str) -> int:
         engine = sync_engine(self.database)
@@ -221,26 +226,43 @@ def own_check_passes(machine: Machine) -> None:
     subprocess.run(["sh", "-c", line], env=variables, capture_output=True, check=True)
 
 
-def test_ingest_hears_mosquitto_over_mqtt_5(
+def test_ingest_on_mosquitto_over_mqtt_5_tells_what_waits_for_the_database(
     on_mosquitto: Machine, apply_site: Callable[..., Any]
 ) -> None:
     machine = on_mosquitto
     assert anonymous_is_refused(machine.mqtt_port)
     own_check_passes(machine)
     apply_site(site())
-    with machine.running("ingest"):
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
-        client.username_pw_set("lab", SECRETS["MQTT_PASSWORD"])
-        client.connect("127.0.0.1", machine.mqtt_port)
-        client.loop_start()
-        message = json.dumps({"time": NOW.isoformat(), "values": {"level": 4}})
-        client.publish("livinglab/cibinong/g1/up", message, qos=1).wait_for_publish(30)
-        client.disconnect()
-        client.loop_stop()
-        deadline = time.monotonic() + 60
-        while machine.count("reading") == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with machine.running("ingest") as child:
+        with connect(machine.database) as away:
+            away.execute("LOCK TABLE reading")
+            publish_one(machine)
+            wait_until(
+                lambda: "lab_ingest_in_flight 1.0" in machine.metrics("ingest"),
+                child,
+                patience_s=60,
+                what="told of nothing in flight",
+            )
+        wait_until(
+            lambda: (
+                machine.count("reading") == 1
+                and "lab_ingest_in_flight 0.0" in machine.metrics("ingest")
+            ),
+            child,
+            patience_s=60,
+            what="committed nothing",
+        )
+
+
+def publish_one(machine: Machine) -> None:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
+    client.username_pw_set("lab", SECRETS["MQTT_PASSWORD"])
+    client.connect("127.0.0.1", machine.mqtt_port)
+    client.loop_start()
+    message = json.dumps({"time": NOW.isoformat(), "values": {"level": 4}})
+    client.publish("livinglab/cibinong/g1/up", message, qos=1).wait_for_publish(30)
+    client.disconnect()
+    client.loop_stop()
 
 
 def test_the_health_check_says_what_is_wrong(tmp_path: Path, empty: Database) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, DeviceKey, Id, PilotKey, SiteKey, Word
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
+from services.api.placed import DATASTREAMS
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import datastream, device, pilot, site
 from shared.domain.place import Origin
@@ -77,20 +78,15 @@ async def find_datastream(connection: AsyncConnection, datastream_id: int) -> Da
 
 
 def _select() -> Select[Any]:
-    return (
-        select(
-            datastream,
-            site.c.key.label("site"),
-            site.c.zone,
-            pilot.c.key.label("pilot"),
-            device.c.pilot_id,
-            device.c.key.label("device"),
-            device.c.origin,
-        )
-        .join(device, device.c.id == datastream.c.device_id)
-        .join(site, site.c.id == device.c.site_id)
-        .outerjoin(pilot, pilot.c.id == device.c.pilot_id)
-    )
+    return select(
+        datastream,
+        site.c.key.label("site"),
+        site.c.zone,
+        pilot.c.key.label("pilot"),
+        device.c.pilot_id,
+        device.c.key.label("device"),
+        device.c.origin,
+    ).select_from(DATASTREAMS)
 
 
 def _labelled(row: Row[Any]) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from services.api.listing import (
     uuid_from,
     uuid_number,
 )
-from services.api.problem import MISSING, NotFound
-from shared.db.tables import device, device_event
+from services.api.placed import origin_of
+from services.api.problem import MISSING
+from shared.db.tables import device_event
 from shared.domain.place import Origin
 
 
@@ -46,9 +47,7 @@ async def events(
     connection: AsyncConnection, device_id: int, *, kind: str | None = None, page: Page = FIRST
 ) -> Events:
     """Events of one device, of one kind where given; raises NotFound."""
-    origin = await connection.scalar(select(device.c.origin).where(device.c.id == device_id))
-    if origin is None:
-        raise NotFound(f"no device {device_id}")
+    origin = await origin_of(connection, device_id)
     query = select(device_event).where(device_event.c.device_id == device_id)
     if kind is not None:
         query = query.where(device_event.c.kind == kind)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import Row, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,20 +18,18 @@ from services.api.problem import FORBIDDEN, GARBLED, MISSING, TAKEN, Conflict, N
 from services.api.writing import Transaction, may_write
 from shared.db.tables import finding, finding_action
 
-
-def _printable(text: str) -> str:
-    if any(ord(sign) < ord(" ") and sign not in "\n\r\t" for sign in text):
-        raise ValueError("must not hold control characters")
-    return text
-
-
+# One line with something in it, and lines; neither holds control characters.
 Line = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
-    AfterValidator(_printable),
+    StringConstraints(
+        strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f]*[^\s\x00-\x1f][^\x00-\x1f]*$"
+    ),
 ]
 Note = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_printable)
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import ById, Db, DeviceKey, Flag, PilotKey, SiteKey
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
+from services.api.placed import DATASTREAMS
 from shared.db.tables import datastream, device, pilot, profile, reading, site
 from shared.domain.place import Origin
 
@@ -98,10 +99,7 @@ def _select(*, silent: bool) -> Select[Any]:
             datastream.c.derived_by,
             device.c.origin,
         )
-        .select_from(datastream)
-        .join(device, device.c.id == datastream.c.device_id)
-        .join(site, site.c.id == device.c.site_id)
-        .outerjoin(pilot, pilot.c.id == device.c.pilot_id)
+        .select_from(DATASTREAMS)
         .outerjoin(profile, profile.c.id == device.c.profile_id)
         .join(newest, true(), isouter=silent)
     )

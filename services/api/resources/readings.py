@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.deps import NUMBER, Db, Id, TimeRange, paged
 from services.api.listing import ALWAYS, FIRST, Page, Payload, Range, cut, from_micros, micros
+from services.api.placed import DATASTREAMS
 from services.api.problem import MISSING, NotFound, Responses
 from shared.db.tables import datastream, device, site
 from shared.domain.place import Origin
@@ -192,8 +193,7 @@ async def _head(connection: AsyncConnection, datastream_id: int) -> Head:
             site.c.zone,
             device.c.origin,
         )
-        .join(device, device.c.id == datastream.c.device_id)
-        .join(site, site.c.id == device.c.site_id)
+        .select_from(DATASTREAMS)
         .where(datastream.c.id == datastream_id)
     )
     row = (await connection.execute(query)).one_or_none()

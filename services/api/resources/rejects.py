@@ -21,8 +21,9 @@ from services.api.listing import (
     uuid_from,
     uuid_number,
 )
-from services.api.problem import MISSING, NotFound
-from shared.db.tables import device, rejected, source
+from services.api.placed import origin_of
+from services.api.problem import MISSING
+from shared.db.tables import rejected, source
 from shared.domain.place import Origin
 
 
@@ -59,9 +60,7 @@ async def rejects(
     page: Page = FIRST,
 ) -> Rejects:
     """Refusals of one device, of one reason where given; raises NotFound."""
-    origin = await connection.scalar(select(device.c.origin).where(device.c.id == device_id))
-    if origin is None:
-        raise NotFound(f"no device {device_id}")
+    origin = await origin_of(connection, device_id)
     fetched = (await connection.execute(_select(device_id, reason, page))).all()
     rows, following = cut(
         fetched, page, lambda row: (micros(row.received_at), uuid_number(row.reject_id))

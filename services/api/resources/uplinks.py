@@ -23,8 +23,9 @@ from services.api.listing import (
     uuid_from,
     uuid_number,
 )
-from services.api.problem import MISSING, NotFound
-from shared.db.tables import device, source, uplink
+from services.api.placed import origin_of
+from services.api.problem import MISSING
+from shared.db.tables import source, uplink
 from shared.domain.place import Origin
 
 Encoding = Literal["base64", "hex"]
@@ -66,9 +67,7 @@ async def uplinks(
     page: Page = FIRST,
 ) -> Uplinks:
     """Messages of one device observed in `span`; raises NotFound."""
-    origin = await connection.scalar(select(device.c.origin).where(device.c.id == device_id))
-    if origin is None:
-        raise NotFound(f"no device {device_id}")
+    origin = await origin_of(connection, device_id)
     fetched = (await connection.execute(_select(device_id, span, page))).all()
     rows, following = cut(
         fetched, page, lambda row: (micros(row.observed_at), uuid_number(row.uplink_id))

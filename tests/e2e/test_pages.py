@@ -123,3 +123,10 @@ async def test_a_device_page_shows_its_messages_page_by_page(address: str) -> No
     assert "fa fb fc fd fe ff" in page  # bytes that are no text
     for words in ("unmapped", "bad_clock", "0016c001f153a14c", "-97", "joined the network", "78.5"):
         assert words in first
+
+
+async def test_derived_series_are_never_averaged_below_their_own_step(address: str) -> None:
+    for period, words in {"24h": "every value", "35d": "every value", "1y": "daily total"}.items():
+        page = (await get(address, f"/pilots/2?period={period}")).text
+        figure = page.partition("panel-water_consumption")[2].partition("</caption>")[0]
+        assert words in figure, period

@@ -227,7 +227,9 @@ def _span(column: Latest, step: Step, start: datetime, end: datetime) -> Range:
 
 
 def _is_dense(row: Latest, length: timedelta) -> bool:
-    return bool(row.interval_s and length.total_seconds() > row.interval_s * MOST_ROWS)
+    """Whether a table cannot hold its values; derived ones come by the hour or the day."""
+    nominal = 0 if row.derived_by else row.interval_s
+    return bool(nominal and length.total_seconds() > nominal * MOST_ROWS)
 
 
 def _cell(item: Reading | Aggregate, form: str) -> Cell:

@@ -155,7 +155,7 @@ def test_a_device_that_reports_consumption_itself_is_not_overwritten(
     meter = world.datastream(engine, "m1", "water_volume_index")
     world.write(engine, meter, index((0, 1.0), (1, 1.1)))
     world.settle(engine)
-    assert "itself reports its consumption" in world.errors(engine)["pilot:metering"]
+    assert "itself reports water_consumption:" in world.errors(engine)["pilot:metering"]
     assert world.rows(engine, DERIVED) == []
 
 

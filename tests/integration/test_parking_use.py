@@ -80,6 +80,18 @@ def test_zones_and_the_whole_pilot(engine: Engine, apply_site: Apply) -> None:
     assert derived(engine, "parking_occupancy", "north") == []
 
 
+def test_an_area_that_is_no_more_takes_its_findings(engine: Engine, apply_site: Apply) -> None:
+    full = {"full": {"at_pct": 100, "for_min": 10}}
+    apply_site(site("a", "b", zones={"north": ["a"], "south": ["b"]}, **full))
+    say(engine, "a", (0, 1), (60, 1))
+    say(engine, "b", (0, 0), (60, 0))
+    settle(engine)
+    assert [row["evidence"]["area"] for row in live(engine)] == ["north"]
+    apply_site(site("a", "b", zones={"south": ["b"]}, **full))
+    settle(engine)
+    assert live(engine) == []
+
+
 def test_counted_car_parks(engine: Engine, apply_site: Apply) -> None:
     apply_site(site(counts=("x", "y", "z"), capacity={"x": 100, "y": 300}))
     for device, values in (("x", (50, 70, 110)), ("y", (30, 60, 60)), ("z", (5, 5, 5))):
@@ -130,6 +142,9 @@ def test_without_an_interval_a_bays_state_lasts_and_a_count_is_believed_for_two_
         ({"zones": ["a"]}, "zones must give a list of device keys by zone"),
         ({"full": {"at": 3}}, "full: unknown param at; there are at_pct, for_min"),
         ({"full": 90}, "full must give at_pct and for_min"),
+        ({"hold_min": 1e9}, "hold_min must be a number, above 0, at most 1e+06"),
+        ({"grace_min": 10**400}, "grace_min must be a number, 0 or more"),
+        ({"zones": {"north": [["a"]]}}, "zone north must list device keys"),
         ({"hold_min": True}, "hold_min must be a number, above 0"),
     ],
 )

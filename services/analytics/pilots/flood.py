@@ -6,7 +6,7 @@ bound. It is left after two readings in succession below the bound less `hystere
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import nan
 from typing import Final
 
 import numpy as np
@@ -121,7 +121,7 @@ def _transition(readings: Series, place: int, state: int) -> Json:
 
 def _margin(pilot: Pilot) -> float:
     margin = pilot.params.get("hysteresis_m", HYSTERESIS_M)
-    if not _is_number(margin) or margin < 0:
+    if not params.is_number(margin) or margin < 0:
         raise PilotParamsError(f"{pilot.key}: hysteresis_m must be a number of metres, 0 or more")
     return float(margin)
 
@@ -140,7 +140,7 @@ def _thresholds(pilot: Pilot, device: str) -> list[Threshold]:
 def _threshold(pilot: Pilot, place: str, entry: Json) -> Threshold:
     limits = [entry.get(state) for state in STATES]
     known = [limit for limit in limits if limit is not None]
-    if not all(_is_number(limit) for limit in known) or known != sorted(known):
+    if not all(params.is_number(limit) for limit in known) or known != sorted(known):
         raise PilotParamsError(
             f"{place}: siaga3, siaga2, siaga1 must be metres, rising, null where unknown"
         )
@@ -149,10 +149,6 @@ def _threshold(pilot: Pilot, place: str, entry: Json) -> Threshold:
         tuple(nan if limit is None else float(limit) for limit in limits),
         entry,
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 KIND: Final = PilotKind(

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from services.analytics import findings, local_time, series
+from services.analytics import derived, findings, local_time, series
 from services.analytics.findings import Found, Standing
 from services.analytics.methods import meter
 from services.analytics.methods.meter import Points, Segments, Volumes
@@ -25,7 +25,6 @@ from services.analytics.pilot import (
     Touched,
 )
 from services.analytics.series import Derived, Replacement, Series
-from shared.domain.property import PROPERTIES
 from shared.domain.quality import Quality
 
 NAME: Final = "metering"
@@ -63,7 +62,8 @@ class Computed(NamedTuple):
 def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
     """Bring consumption and findings of these meters to what their indexes say now."""
     settings = _settings(pilot)
-    owned = _owned(connection, pilot, touched)
+    wanted = [(each.device_id, name, each.channel) for each in touched for name in (HOURLY, DAILY)]
+    owned = derived.owned(connection, pilot, NAME, wanted)
     hours = {each.id: hour for each, hour in touched.items()}
     settled = series.back(connection, hours, LOOK_AHEAD)
     weeks, before = _first_weeks(connection, pilot, settled)
@@ -81,10 +81,10 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
             now=found(computed, settings),
         )
         first = max(starts[each.id], _first_day(computed, settled[each.id], pilot.zone))
-        for name, derived in ((HOURLY, computed.hourly), (DAILY, computed.daily)):
+        for name, volumes in ((HOURLY, computed.hourly), (DAILY, computed.daily)):
             number = owned[each.device_id, name, each.channel]
-            wanted = [reading for reading in derived if reading.time >= first]
-            parts.append(Replacement(number, first, wanted))
+            kept = [reading for reading in volumes if reading.time >= first]
+            parts.append(Replacement(number, first, kept))
     series.replace(connection, parts)
 
 
@@ -215,41 +215,6 @@ def _settings(pilot: Pilot) -> Meter:
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
             raise PilotParamsError(f"{pilot.key}: {name} must be a number above 0")
     return Meter(float(values["max_flow_m3_h"]), float(values["pulse_m3"]))
-
-
-_MAKE: Final = text("""
-    INSERT INTO datastream (device_id, property, channel, unit, derived_by)
-    SELECT device_id, :property, channel, :unit, :owner
-    FROM unnest(CAST(:devices AS int[]), CAST(:channels AS text[])) AS index(device_id, channel)
-    ON CONFLICT DO NOTHING
-""")
-_OWNED: Final = text("""
-    SELECT id, device_id, property, channel, derived_by FROM datastream
-    WHERE device_id = ANY(CAST(:devices AS int[]))
-      AND property = ANY(CAST(:properties AS text[]))
-""")
-
-
-def _owned(
-    connection: Connection, pilot: Pilot, touched: Touched
-) -> dict[tuple[int, str, str], int]:
-    """Ids of the derived datastreams beside each index, made where missing."""
-    devices = [each.device_id for each in touched]
-    channels = [each.channel for each in touched]
-    for name in (HOURLY, DAILY):
-        scope = {"devices": devices, "channels": channels, "owner": NAME}
-        connection.execute(_MAKE, {**scope, "property": name, "unit": PROPERTIES[name].unit})
-    owned: dict[tuple[int, str, str], int] = {}
-    for row in connection.execute(_OWNED, {"devices": devices, "properties": [HOURLY, DAILY]}):
-        if row.derived_by == NAME:
-            owned[row.device_id, row.property, row.channel] = row.id
-    for each in touched:
-        if not {(each.device_id, name, each.channel) for name in (HOURLY, DAILY)} <= owned.keys():
-            raise PilotParamsError(
-                f"{pilot.key}: device {each.device} itself reports its consumption:"
-                " give that field a channel of its own"
-            )
-    return owned
 
 
 KIND: Final = PilotKind(

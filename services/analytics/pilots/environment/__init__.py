@@ -119,7 +119,6 @@ def _replace(
 ) -> dict[Part, int]:
     """Store what was derived from `begin` on in place of what of `possible` was there before;
     returns the ids of all these series."""
-    station.make(connection, place, list(derived))
     ids = station.owned(connection, pilot, place, possible, needed=derived.keys())
     parts = [Replacement(number, begin, derived.get(part, [])) for part, number in ids.items()]
     series.replace(connection, parts)

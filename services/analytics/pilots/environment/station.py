@@ -1,14 +1,14 @@
 """Stations: what one channel of one device measures, and the series derived beside it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
 
-from services.analytics.pilot import Pilot, PilotParamsError, Touched
-from shared.domain.property import PROPERTIES
+from services.analytics import derived
+from services.analytics.pilot import Pilot, Touched
 
 OWNER: Final = "environment"
 Part = tuple[str, str]  # property and what it is of, "" for the station as a whole
@@ -18,17 +18,6 @@ _INPUTS: Final = text("""
     WHERE device_id = ANY(CAST(:devices AS int[])) AND derived_by IS NULL
       AND property = ANY(CAST(:properties AS text[]))
     ORDER BY id
-""")
-_MAKE: Final = text("""
-    INSERT INTO datastream (device_id, property, channel, unit, derived_by)
-    SELECT :device, property, channel, unit, :owner
-    FROM unnest(CAST(:properties AS text[]), CAST(:channels AS text[]), CAST(:units AS text[]))
-        AS wanted(property, channel, unit)
-    ON CONFLICT DO NOTHING
-""")
-_OWNED: Final = text("""
-    SELECT id, property, channel FROM datastream
-    WHERE device_id = :device AND derived_by = :owner
 """)
 
 
@@ -72,20 +61,6 @@ def stations(
     ]
 
 
-def make(connection: Connection, station: Station, wanted: Sequence[Part]) -> None:
-    """Make derived series of a station that are missing."""
-    connection.execute(
-        _MAKE,
-        {
-            "device": station.device_id,
-            "owner": OWNER,
-            "properties": [name for name, _ in wanted],
-            "channels": [station.channel_of(part) for part in wanted],
-            "units": [PROPERTIES[name].unit for name, _ in wanted],
-        },
-    )
-
-
 def owned(
     connection: Connection,
     pilot: Pilot,
@@ -93,20 +68,13 @@ def owned(
     possible: Collection[Part],
     needed: Collection[Part],
 ) -> dict[Part, int]:
-    """Ids of those of `possible` that are there as derived series of a station.
-
-    Raises PilotParamsError where the device itself reports one that is needed.
-    """
-    scope = {"device": station.device_id, "owner": OWNER}
-    found = {(row.property, row.channel): row.id for row in connection.execute(_OWNED, scope)}
-    ids = {
-        part: found[part[0], station.channel_of(part)]
-        for part in possible
-        if (part[0], station.channel_of(part)) in found
+    """Ids of the `needed` derived series of a station, made where missing, and of those others of
+    `possible` that are there."""
+    places = {
+        (station.device_id, part[0], station.channel_of(part)): part
+        for part in (*possible, *needed)
     }
-    for name, _ in (part for part in needed if part not in ids):
-        raise PilotParamsError(
-            f"{pilot.key}: device {station.device} itself reports {name}:"
-            " give that field a channel of its own"
-        )
-    return ids
+    wanted = [place for place, part in places.items() if part in needed]
+    derived.owned(connection, pilot, OWNER, wanted)
+    found = derived.existing(connection, OWNER, places)
+    return {places[place]: number for place, number in found.items()}

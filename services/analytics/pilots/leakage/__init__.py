@@ -12,16 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from services.analytics import findings, local_time, series
+from services.analytics import derived, findings, local_time, series
 from services.analytics.findings import Found
 from services.analytics.methods import net_inflow, night_flow
-from services.analytics.pilot import (
-    FindingKind,
-    Panel,
-    Pilot,
-    PilotKind,
-    Touched,
-)
+from services.analytics.pilot import FindingKind, Panel, Pilot, PilotKind, Touched
 from services.analytics.pilots.leakage import leaks, meters
 from services.analytics.pilots.leakage.meters import FLOW, HOURLY, LEVEL, NAME, NIGHTLY, Meters
 from services.analytics.pilots.leakage.params import Area, areas
@@ -41,7 +35,7 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> None:
         [device for device, name in known if name == FLOW],
         [device for device, name in known if name == LEVEL],
     )
-    owned = {area.key: meters.owned(connection, known, area) for area in parts}
+    owned = meters.owned(connection, pilot, known, parts)
     _forget(connection, pilot, [number for own in owned.values() for number in own.values()])
     for area in parts:
         own = {known[member].id for member in meters.members(area)}
@@ -143,7 +137,7 @@ def _reconcile(connection: Connection, pilot: Pilot, nightly: int, found: list[F
 
 def _forget(connection: Connection, pilot: Pilot, kept: list[int]) -> None:
     """Empty what was derived for areas that the params no longer have."""
-    gone = meters.others(connection, pilot, kept)
+    gone = derived.others(connection, pilot, NAME, kept)
     series.replace(connection, [Replacement(number, BEGINNING, []) for number in gone])
     for number in gone:
         _reconcile(connection, pilot, number, [])
@@ -154,7 +148,7 @@ KIND: Final = PilotKind(
     label="Leak detection",
     services=("WAT-01", "WAT-02"),
     observes=(FLOW, LEVEL),
-    derives=(HOURLY, NIGHTLY),
+    derives=meters.DERIVED,
     findings=(
         FindingKind(leaks.FINDING, ("warning", "alarm", "critical"), "More water flows at night"),
     ),

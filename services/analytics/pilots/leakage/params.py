@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from math import inf
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -115,7 +114,7 @@ def _repairs(pilot: Pilot, parts: Collection[str]) -> dict[str, list[datetime]]:
         place = f"{pilot.key}: repairs: {each!r}"
         part = params.mapping(place, each if isinstance(each, dict) else {"at": each}, REPAIR_KEYS)
         area = part.get("area")
-        if area is not None and area not in found:
+        if area is not None and (not isinstance(area, str) or area not in found):
             raise PilotParamsError(f"{place}: unknown area ({', '.join(found)})")
         for key in found if area is None else (area,):
             found[key].append(_moment(place, part.get("at"), pilot.zone))
@@ -129,11 +128,10 @@ def _moment(place: str, stated: Any, zone: str) -> datetime:
         if len(text) == len("2026-01-31"):
             return local_time.midnight(date.fromisoformat(text) + timedelta(days=1), zone)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise PilotParamsError(f"{place}: at is no time such as 2026-01-31T14:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
 
 
 def _is_area(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 < value < inf
+    return params.is_number(value) and value > 0

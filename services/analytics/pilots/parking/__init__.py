@@ -5,14 +5,15 @@ stored: they follow from the readings since the bay was last vacant, so that lat
 ones give the same result in whatever order they arrive.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 from sqlalchemy import Connection
 
-from services.analytics import local_time, series
+from services.analytics import derived, local_time, series
+from services.analytics.derived import Place
 from services.analytics.methods.parking import Floats
 from services.analytics.pilot import Due, FindingKind, Panel, Pilot, PilotKind, Touched
 from services.analytics.pilots.parking import full, overstay, spaces
@@ -20,15 +21,15 @@ from services.analytics.pilots.parking.params import Settings, settings
 from services.analytics.pilots.parking.spaces import (
     ARRIVALS,
     BAY,
+    BEGINNING,
     COUNT,
     NAME,
     OCCUPANCY,
     STAY_MEAN,
     TURNOVER,
     Area,
-    Owned,
 )
-from services.analytics.pilots.parking.use import derived, used
+from services.analytics.pilots.parking.use import used, yielded
 from services.analytics.series import Replacement, Series
 
 HOUR: Final = timedelta(hours=1)
@@ -44,7 +45,10 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> Due | Non
         return None
     every = spaces.spaces(rows, said)
     made = spaces.areas(pilot, every, said)
-    owned = spaces.owned(connection, pilot, made)
+    owned = derived.owned(
+        connection, pilot, NAME, [area.place(name) for area in made for name in area.derives]
+    )
+    _forget(connection, pilot, owned.values())
     hours = {each.id: hour for each, hour in touched.items()}
     bays = [space for space in every if space.bay and space.id in hours]
     starts = spaces.vacancies(connection, {bay.id: hours[bay.id] for bay in bays}, said.merge)
@@ -60,6 +64,13 @@ def analyse(connection: Connection, pilot: Pilot, touched: Touched) -> Due | Non
     return due
 
 
+def _forget(connection: Connection, pilot: Pilot, kept: Collection[int]) -> None:
+    """Empty what was derived for areas that are no more, and withdraw what was found there."""
+    gone = derived.others(connection, pilot, NAME, kept)
+    series.replace(connection, [Replacement(number, BEGINNING, []) for number in gone])
+    full.forget(connection, pilot, gone)
+
+
 def _since(hour: datetime, readings: Series | None, said: Settings) -> datetime:
     """From when on a bay's state may differ: what is noise is told by what follows it."""
     reach = hour - said.reach
@@ -69,7 +80,7 @@ def _since(hour: datetime, readings: Series | None, said: Settings) -> datetime:
     return reach if first < past else hour
 
 
-def _occupancies(owned: Owned, made: Sequence[Area]) -> dict[int, Area]:
+def _occupancies(owned: Mapping[Place, int], made: Sequence[Area]) -> dict[int, Area]:
     """The areas by the id of their occupancy."""
     return {owned[area.place(OCCUPANCY)]: area for area in made}
 
@@ -80,7 +91,7 @@ def _use(
     present: datetime,
     said: Settings,
     made: Sequence[Area],
-    owned: Owned,
+    owned: Mapping[Place, int],
     since: datetime,
 ) -> datetime:
     """Replace what areas derive in every complete hour and day that may differ from `since` on or
@@ -105,7 +116,7 @@ def _use(
         [
             Replacement(owned[area.place(name)], begin, wanted)
             for area in made
-            for name, wanted in derived(area, use, hours, days).items()
+            for name, wanted in yielded(area, use, hours, days).items()
         ],
     )
     return next_hour

@@ -1,6 +1,6 @@
 """Spans for which an area is full: findings on the area's occupancy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from typing import Final
@@ -14,7 +14,7 @@ from services.analytics.methods import parking
 from services.analytics.pilot import Pilot
 from services.analytics.pilots.parking import spaces
 from services.analytics.pilots.parking.params import Full, Settings
-from services.analytics.pilots.parking.spaces import INSTANT, Area
+from services.analytics.pilots.parking.spaces import BEGINNING, INSTANT, Area
 from services.analytics.pilots.parking.use import KNOWN, known, taken
 from services.analytics.series import Series
 
@@ -33,15 +33,13 @@ def judge(
     differ from `first` on; returns when to look again."""
     if not places:
         return None
+    if said.full is None:
+        forget(connection, pilot, places)
+        return None
     # Before that may lie a span too short to count, a break too short to end one, and, within the
     # hour after which time is looked at, the end of what was known of a space.
-    length = timedelta(seconds=said.full.length if said.full else 0.0)
-    since = first - 2 * length - timedelta(hours=1)
+    since = first - 2 * timedelta(seconds=said.full.length) - timedelta(hours=1)
     before = findings.standing(connection, pilot.id, (FINDING,), dict.fromkeys(places, since))
-    if said.full is None:
-        for number, old in before.items():
-            _store(connection, pilot, number, old, [])
-        return None
     starts = {
         number: min([since, *(each.found.started_at for each in old)])
         for number, old in before.items()
@@ -55,6 +53,15 @@ def judge(
         _store(connection, pilot, number, before[number], now)
         again += [moment] if moment else []
     return min(again, default=None)
+
+
+def forget(connection: Connection, pilot: Pilot, numbers: Collection[int]) -> None:
+    """Withdraw all that was found on these occupancies."""
+    if not numbers:
+        return
+    scope = dict.fromkeys(numbers, BEGINNING)
+    for number, old in findings.standing(connection, pilot.id, (FINDING,), scope).items():
+        _store(connection, pilot, number, old, [])
 
 
 def full(

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from math import inf, isfinite
+from math import inf
 from typing import Any, Final
 
+from services.analytics.params import is_number
 from services.analytics.pilot import Pilot, PilotParamsError
 
 WHOLE: Final = "all"  # the channel of what stands for the whole pilot
@@ -23,6 +24,7 @@ FULL_KEYS: Final = ("at_pct", "for_min")
 NOISE_S: Final = 60.0
 FULL_PCT: Final = 90.0
 FULL_MIN: Final = 15.0
+MOST: Final = 1e6  # spaces, or minutes: nearly two years
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,15 @@ def _zones(pilot: str, said: Any, devices: Collection[str]) -> dict[str, tuple[s
         place = f"zone {zone}"
         if zone in ("", WHOLE):
             raise PilotParamsError(f"{pilot}: {place}: {WHOLE!r} is the whole pilot; rename it")
-        if not isinstance(members, list) or not members or len(set(members)) < len(members):
+        if not _are_keys(members) or len(set(members)) < len(members):
             raise PilotParamsError(f"{pilot}: {place} must list device keys, each once")
         _refuse_strangers(pilot, place, members, devices)
         zones[str(zone)] = tuple(members)
     return zones
+
+
+def _are_keys(said: Any) -> bool:
+    return isinstance(said, list) and bool(said) and all(isinstance(each, str) for each in said)
 
 
 def _full(pilot: str, said: Any) -> Full | None:
@@ -126,10 +132,10 @@ def _hold(pilot: str, said: Any) -> float | None:
 
 
 def _number(pilot: str, name: str, said: Any, above: float | None = None) -> float:
-    good = isinstance(said, (int, float)) and not isinstance(said, bool) and isfinite(said)
-    if not good or said < 0 or (above is not None and said <= above):
+    good = is_number(said) and 0 <= said <= MOST
+    if not good or (above is not None and said <= above):
         least = "0 or more" if above is None else f"above {above:g}"
-        raise PilotParamsError(f"{pilot}: {name} must be a number, {least}")
+        raise PilotParamsError(f"{pilot}: {name} must be a number, {least}, at most {MOST:g}")
     return float(said)
 
 

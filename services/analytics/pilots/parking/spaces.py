@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from services.analytics import series
+from services.analytics.derived import Place
 from services.analytics.pilot import Pilot, PilotParamsError
 from services.analytics.pilots.parking.params import WHOLE, Settings
-from services.analytics.series import Replacement, Series
-from shared.domain.property import PROPERTIES
+from services.analytics.series import Series
 
 NAME: Final = "parking"
 BAY, COUNT = "bay_occupied", "parking_occupied"
@@ -24,9 +24,6 @@ HOLD_INTERVALS: Final = 3  # as pages call a device silent
 COUNT_HOLD_S: Final = 2 * 3600.0  # a bay tells every change, a count has to be repeated
 BEGINNING: Final = datetime(1970, 1, 2, tzinfo=UTC)
 INSTANT: Final = timedelta(milliseconds=1)  # a limit is passed, not reached
-
-Place = tuple[str, int, str]  # property, device, channel
-Owned = Mapping[Place, int]
 
 
 class Space(NamedTuple):
@@ -60,7 +57,7 @@ class Area:
 
     def place(self, name: str) -> Place:
         """Where a derived property of the area is kept."""
-        return name, self.spaces[0].device_id, self.channel
+        return self.spaces[0].device_id, name, self.channel
 
 
 class Registered(NamedTuple):
@@ -100,19 +97,6 @@ _VACANT: Final = text("""
         ORDER BY time DESC LIMIT 1
     ) AS found
 """)
-_MAKE: Final = text("""
-    INSERT INTO datastream (device_id, property, channel, unit, derived_by)
-    SELECT device_id, property, channel, unit, :owner
-    FROM unnest(CAST(:devices AS int[]), CAST(:properties AS text[]), CAST(:channels AS text[]),
-                CAST(:units AS text[])) AS wanted(device_id, property, channel, unit)
-    ON CONFLICT DO NOTHING
-""")
-_OWNED: Final = text("""
-    SELECT datastream.id, device_id, property, channel
-    FROM datastream JOIN device ON device.id = device_id
-    WHERE device.pilot_id = :pilot_id AND derived_by = :owner
-""")
-
 _NEWEST: Final = text("""
     SELECT max(latest.time)
     FROM unnest(CAST(:ids AS int[])) AS part(id) CROSS JOIN LATERAL (
@@ -193,31 +177,3 @@ def newest(connection: Connection, numbers: Collection[int]) -> datetime | None:
     """The time of the newest reading of these datastreams."""
     found: datetime | None = connection.scalar(_NEWEST, {"ids": list(numbers)})
     return found
-
-
-def owned(connection: Connection, pilot: Pilot, made: Collection[Area]) -> dict[Place, int]:
-    """Ids of the derived datastreams, made where missing; those of areas that are no more are
-    emptied."""
-    wanted = [area.place(name) for area in made for name in area.derives]
-    columns = [list(part) for part in zip(*wanted, strict=True)] or [[], [], []]
-    connection.execute(
-        _MAKE,
-        {
-            "properties": columns[0],
-            "devices": columns[1],
-            "channels": columns[2],
-            "units": [PROPERTIES[name].unit for name in columns[0]],
-            "owner": NAME,
-        },
-    )
-    rows = connection.execute(_OWNED, {"pilot_id": pilot.id, "owner": NAME})
-    found = {(row.property, row.device_id, row.channel): row.id for row in rows}
-    for name, device_id, channel in wanted:
-        if (name, device_id, channel) not in found:
-            raise PilotParamsError(
-                f"{pilot.key}: device {device_id} itself reports {name} on channel"
-                f" {channel!r}: give that field a channel of its own"
-            )
-    gone = [number for place, number in found.items() if place not in set(wanted)]
-    series.replace(connection, [Replacement(number, BEGINNING, []) for number in gone])
-    return {place: found[place] for place in wanted}

@@ -82,7 +82,7 @@ def used(space: Space, readings: Series, edges: Floats, until: float, settings: 
     return Used(seconds, sure, excess, np.zeros(len(sure)), NO_STAYS)
 
 
-def derived(
+def yielded(
     area: Area, use: Mapping[int, Used], hours: Floats, days: Floats
 ) -> dict[str, list[Derived]]:
     """What an area's spaces give by property.

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
-from math import inf, isfinite
-from typing import Any
+from math import inf
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from services.analytics import local_time
 from services.analytics.pilot import PilotParamsError
+
+MOST: Final = 1e12  # beyond any quantity of a pilot, and far from every overflow
 
 
 def mapping(place: str, value: object, known: Collection[str]) -> Mapping[str, Any]:
@@ -23,12 +25,16 @@ def mapping(place: str, value: object, known: Collection[str]) -> Mapping[str, A
 
 
 def number(place: str, value: object, *, least: float | None = None) -> float:
-    """`value` as a finite number, at least `least` where given; raises PilotParamsError."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if not fits or (least is not None and float(str(value)) < least):
+    """`value` as a number up to MOST, at least `least` where given; raises PilotParamsError."""
+    if not is_number(value) or (least is not None and float(str(value)) < least):
         floor = "" if least is None else f" of at least {least:g}"
-        raise PilotParamsError(f"{place}: must be a number{floor}, not {value!r}")
+        raise PilotParamsError(f"{place}: must be a number{floor}, not {repr(value)[:100]}")
     return float(str(value))
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a number no further from 0 than MOST: neither true nor .inf is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST
 
 
 def word(place: str, value: object, known: Collection[str]) -> str:

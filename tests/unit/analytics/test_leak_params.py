@@ -73,6 +73,10 @@ def test_repairs_are_local_and_a_day_counts_from_its_end() -> None:
             {"areas": {"a": {"inflows": ["north"], "tanks": {"tank": 0}}}},
             "tanks must give each device its surface in m2",
         ),
+        (
+            {"areas": {"a": {"inflows": ["north"], "tanks": {"tank": 10**400}}}},
+            "tanks must give each device its surface in m2",
+        ),
         ({"night": [4, 2]}, "night must be two rising local hours such as [2, 4]"),
         ({"night": [2.5, 4]}, "night must be"),
         ({"night": "2-4"}, "night must be"),
@@ -80,7 +84,9 @@ def test_repairs_are_local_and_a_day_counts_from_its_end() -> None:
         ({"repairs": ["soon"]}, "repairs: 'soon': at is no time"),
         ({"repairs": [{"at": "2026-03-05", "where": "x"}]}, "unknown where; known: area, at"),
         ({"repairs": [{"area": "x", "at": "2026-03-05"}]}, "unknown area (all)"),
+        ({"repairs": [{"area": ["all"], "at": "2026-03-05"}]}, "unknown area (all)"),
         ({"repairs": [{"area": "all"}]}, "at is no time"),
+        ({"repairs": ["9999-12-31"]}, "at is no time"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(params: dict[str, Any], said: str) -> None:

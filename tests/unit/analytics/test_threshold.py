@@ -76,6 +76,7 @@ def test_no_readings_and_no_rules_find_nothing() -> None:
         ({"below": 3}, "rule 1: needs either above or below, in Cel"),
         ({"above": "30"}, "rule 1: above: must be a number, not '30'"),
         ({"above": True}, "rule 1: above: must be a number, not True"),
+        ({"above": 10**400}, "rule 1: above: must be a number, not 1000"),
         ({"hysteresis": -1}, "rule 1: hysteresis: must be a number of at least 0, not -1"),
         ({"for_min": float("nan")}, "rule 1: for_min: must be a number of at least 0, not nan"),
         ({"severity": "bad"}, "rule 1: severity: 'bad' is not known; known: info, warning"),

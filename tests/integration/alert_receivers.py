@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any
 
 import orjson
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 HANGS = 0  # an "answer" that never comes
+TRICKLES = 1  # one whose head never ends, byte by byte
 
 
 @dataclass(slots=True)
@@ -56,6 +58,13 @@ def hook(port: int = 0) -> Iterator[Hook]:
                 ended.wait(30)
                 self.close_connection = True
                 return
+            if status == TRICKLES:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(300):
+                    if ended.wait(0.1) or not _written(self.wfile, b"x"):
+                        break
+                self.close_connection = True
+                return
             if 200 <= status < 300:
                 seen.accepted.append(request)
             self.send_response(status)
@@ -79,6 +88,15 @@ def hook(port: int = 0) -> Iterator[Hook]:
             ended.set()
             server.shutdown()
             thread.join()
+
+
+def _written(answer: BufferedIOBase, part: bytes) -> bool:
+    """Whether somebody still listens."""
+    try:
+        answer.write(part)
+    except OSError:
+        return False
+    return True
 
 
 def _genuine(headers: dict[str, str], said: bytes) -> bool:

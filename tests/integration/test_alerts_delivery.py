@@ -16,7 +16,7 @@ from services.analytics.runner import run_slice
 from shared.embedded.nats import free_port
 from shared.settings import Alerts, Analytics, Database
 from tests.integration import analytics_site as world
-from tests.integration.alert_receivers import HANGS, SECRET, Hook, Mailbox, hook, mailbox
+from tests.integration.alert_receivers import HANGS, SECRET, TRICKLES, Hook, Mailbox, hook, mailbox
 from tests.integration.test_analytics_service import until
 from tests.integration.test_cli import lab
 
@@ -128,7 +128,12 @@ def test_an_alert_is_tried_again_under_the_same_id_until_it_arrives(
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [(500, "answered 500"), (307, "answered 307, not followed"), (HANGS, "ReadTimeout: ")],
+    [
+        (500, "answered 500"),
+        (307, "answered 307, not followed"),
+        (HANGS, "ReadTimeout: "),
+        (TRICKLES, "no answer within 2 s"),
+    ],
 )
 def test_after_the_last_attempt_it_is_given_up_with_the_reason(
     engine: Engine, gauge: int, receiver: Hook, answer: int, why: str

@@ -1,11 +1,12 @@
 """Webhooks signed by the Standard Webhooks convention (standardwebhooks.com, v1)."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import orjson
@@ -13,6 +14,8 @@ import orjson
 from services.analytics.alerts import wording
 from services.analytics.alerts.alert import Alert, Undelivered
 from shared.settings import Alerts, signing_key
+
+WHOLE: Final = 4  # time-outs for all of it: a receiver that trickles never exceeds one
 
 
 def sender(settings: Alerts) -> Callable[[Alert, datetime], None]:
@@ -24,7 +27,19 @@ def sender(settings: Alerts) -> Callable[[Alert, datetime], None]:
     assert settings.webhook_secret
     url = settings.webhook_url
     key = signing_key(settings.webhook_secret.get_secret_value())
-    client = httpx.Client(timeout=settings.timeout_s, follow_redirects=False)
+    whole_s = WHOLE * settings.timeout_s
+    context = httpx.create_ssl_context()
+
+    async def status_of(said: bytes, headers: dict[str, str]) -> int:
+        client = httpx.AsyncClient(
+            timeout=settings.timeout_s, follow_redirects=False, verify=context
+        )
+        async with (
+            asyncio.timeout(whole_s),
+            client,
+            client.stream("POST", url, content=said, headers=headers) as answer,
+        ):
+            return answer.status_code
 
     def send(alert: Alert, now: datetime) -> None:
         said = body(alert)
@@ -34,10 +49,11 @@ def sender(settings: Alerts) -> Callable[[Alert, datetime], None]:
             **signed(key, f"msg_{alert.id}", int(now.timestamp()), said),
         }
         try:
-            with client.stream("POST", url, content=said, headers=headers) as answer:
-                status = answer.status_code
+            status = asyncio.run(status_of(said, headers))
         except httpx.HTTPError as error:
             raise Undelivered(f"{type(error).__name__}: {error}") from None
+        except TimeoutError:
+            raise Undelivered(f"no answer within {whole_s:g} s") from None
         if not 200 <= status < 300:
             raise Undelivered(f"answered {status}" + (", not followed" * (300 <= status < 400)))
 

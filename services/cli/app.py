@@ -33,8 +33,10 @@ def prepare() -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event set by SIGTERM or SIGINT, so that a service can finish what it holds."""
+    """An event set by SIGTERM, SIGINT or a closed terminal, so that a service can finish what it
+    holds; what `nohup` began stays."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
     return stop

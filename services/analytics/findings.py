@@ -1,19 +1,25 @@
 """Bringing stored findings to what an analysis finds now, without rewriting what was published."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import chain
+from math import inf
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, or_, select, text
+import numpy as np
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, text
 
 from shared.db.tables import finding
 
 CHANNEL: Final = "finding"  # NOTIFY without payload: findings have changed
 SEVERITIES: Final = ("info", "warning", "alarm", "critical")
-_END: Final = datetime.max.replace(tzinfo=UTC)
 
 Json = dict[str, Any]
+
+_GROW: Final = finding.update().where(finding.c.id == bindparam("number"))
+_WITHDRAW: Final = _GROW.values(withdrawn_at=func.now(), superseded_by=bindparam("superseded_by"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +88,45 @@ def reconcile(
     lower, histories only longer) is updated in place: severity, ended_at, confidence, evidence.
     Any other is withdrawn and points to the one of `now` that overlaps it most, if any.
     """
-    ids: dict[int, Found] = {}
-    left = list(now)
+    left: dict[tuple[str, datetime], list[Found]] = defaultdict(list)
+    for each in now:
+        left[each.kind, each.started_at].append(each)
+    kept: dict[int, Found] = {}
+    grown: list[Json] = []
     undone: list[Standing] = []
     for old in before:
-        new = next((each for each in left if _same(old.found, each)), None)
-        if new is None or not (new == old.found or _grew(old.found, new)):
+        same = left[old.found.kind, old.found.started_at]
+        if not same or not (same[0] == old.found or _grew(old.found, same[0])):
             undone.append(old)
             continue
-        left.remove(new)
-        ids[old.id] = new
+        kept[old.id] = new = same.pop(0)
         if new != old.found:
-            connection.execute(finding.update().where(finding.c.id == old.id).values(**_said(new)))
-    for new in sorted(left, key=lambda each: (each.started_at, each.kind)):
-        values = {
-            **_said(new),
-            "kind": new.kind,
-            "started_at": new.started_at,
-            "pilot_id": pilot_id,
-            "datastream_id": datastream_id,
-            "device_id": device_id,
-            "origin": origin,
-        }
-        made = connection.scalar(finding.insert().values(**values).returning(finding.c.id))
-        assert made is not None
-        ids[made] = new
-    for old in undone:
-        connection.execute(
-            finding.update()
-            .where(finding.c.id == old.id)
-            .values(withdrawn_at=text("now()"), superseded_by=_successor(old.found, ids))
-        )
-    if [old.found for old in before] != [*now]:
+            grown.append({"number": old.id, **_said(new)})
+    new_ones = sorted(chain(*left.values()), key=lambda each: (each.started_at, each.kind))
+    about = {
+        "pilot_id": pilot_id,
+        "datastream_id": datastream_id,
+        "device_id": device_id,
+        "origin": origin,
+    }
+    made = _insert(connection, new_ones, about)
+    heirs = _heirs(undone, kept | made)
+    gone = [{"number": old.id, "superseded_by": heirs.get(old.id)} for old in undone]
+    for statement, values in ((_GROW, grown), (_WITHDRAW, gone)):
+        if values:
+            connection.execute(statement, values)
+    if grown or made or gone:
         connection.execute(text(f"NOTIFY {CHANNEL}"))  # alerts need not wait for their period
 
 
-def _same(old: Found, new: Found) -> bool:
-    return (old.kind, old.started_at) == (new.kind, new.started_at)
+def _insert(connection: Connection, new: Sequence[Found], about: Json) -> dict[int, Found]:
+    if not new:
+        return {}
+    values = [
+        {**about, **_said(each), "kind": each.kind, "started_at": each.started_at} for each in new
+    ]
+    made = finding.insert().returning(finding.c.id, sort_by_parameter_order=True)
+    return dict(zip(connection.scalars(made, values), new, strict=True))
 
 
 def _grew(old: Found, new: Found) -> bool:
@@ -139,17 +147,24 @@ def _said(found: Found) -> Json:
     }
 
 
-def _successor(old: Found, ids: dict[int, Found]) -> int | None:
-    overlaps = [
-        (_overlap_s(old, new), -index, number)
-        for index, (number, new) in enumerate(ids.items())
-        if new.kind == old.kind
-    ]
-    longest = max(overlaps, default=None)
-    return longest[2] if longest and longest[0] >= 0 else None
+def _heirs(undone: Sequence[Standing], live: Mapping[int, Found]) -> dict[int, int]:
+    """By id of what is undone: the live finding of its kind that overlaps it most, if any."""
+    heirs: dict[int, int] = {}
+    for kind in {old.found.kind for old in undone}:
+        own = [number for number, new in live.items() if new.kind == kind]
+        starts, ends = (np.array([span(live[number]) for number in own]) for span in (_start, _end))
+        for old in undone:
+            if own and old.found.kind == kind:
+                shared = np.minimum(ends, _end(old.found)) - np.maximum(starts, _start(old.found))
+                longest = int(shared.argmax())
+                if shared[longest] >= 0:
+                    heirs[old.id] = own[longest]
+    return heirs
 
 
-def _overlap_s(one: Found, other: Found) -> float:
-    """Seconds two spans share; negative when they are apart."""
-    start = max(one.started_at, other.started_at)
-    return (min(one.ended_at or _END, other.ended_at or _END) - start).total_seconds()
+def _start(found: Found) -> float:
+    return found.started_at.timestamp()
+
+
+def _end(found: Found) -> float:
+    return inf if found.ended_at is None else found.ended_at.timestamp()

@@ -1,11 +1,12 @@
 """Job `silent`: a finding for each device that has stopped sending, until it speaks again.
 
 A judgement of the present: gaps that were over before anybody looked are what data completeness
-and meter gaps are for. Late data may still undo or shorten what was found.
+and meter gaps are for. Late data may still undo or shorten what was found. Battery and link do not
+count: a network server asks for them at its own pace, also of a device whose sensor is dead.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ from services.analytics.methods.silence import silences
 from services.analytics.outcomes.exposure import Device, devices, served
 from services.analytics.present import by_clock, present
 from services.analytics.runner import Job, Progress, Slice
+from shared.domain.property import HEALTH
 
 KIND: Final = "silent"
 SEVERITY: Final = "warning"
@@ -34,6 +36,7 @@ _NEWEST: Final = text("""
         SELECT time FROM reading WHERE datastream_id = datastream.id ORDER BY time DESC LIMIT 1
     ) AS latest
     WHERE device.pilot_id IS NOT NULL AND datastream.derived_by IS NULL
+      AND NOT datastream.property = ANY(CAST(:health AS text[]))
     GROUP BY device.id
 """)
 _STANDING: Final = text("""
@@ -49,13 +52,17 @@ _STANDING: Final = text("""
     ORDER BY started_at, id
 """)
 _HEARD: Final = text("""
-    SELECT DISTINCT CAST(extract(epoch FROM found.time) AS float8) AS time
-    FROM datastream CROSS JOIN LATERAL (
+    SELECT DISTINCT part.id, CAST(extract(epoch FROM found.time) AS float8) AS time
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:devices AS int[]), CAST(:starts AS timestamptz[]),
+                CAST(:stops AS timestamptz[])) AS part(id, device, start, stop)
+    JOIN datastream ON datastream.device_id = part.device
+    CROSS JOIN LATERAL (
         SELECT time FROM reading
-        WHERE datastream_id = datastream.id AND time >= :start AND time <= :stop
+        WHERE datastream_id = datastream.id AND time >= part.start AND time <= part.stop
+        ORDER BY time
     ) AS found
-    WHERE device_id = :device AND derived_by IS NULL
-    ORDER BY 1
+    WHERE derived_by IS NULL AND NOT property = ANY(CAST(:health AS text[]))
+    ORDER BY part.id, time
 """)
 # Where a whole pilot pauses, as car parks do at night, its own newest reading leaps: a device
 # has been silent only when the others were heard meanwhile.
@@ -68,6 +75,7 @@ _OTHERS: Final = text("""
         SELECT time FROM reading WHERE datastream_id = datastream.id AND time > :start
     ) AS found
     WHERE device.pilot_id = :pilot_id AND device.id <> :device AND derived_by IS NULL
+      AND NOT property = ANY(CAST(:health AS text[]))
 """)
 _WITHDRAW: Final = text("""
     UPDATE finding SET withdrawn_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
@@ -107,13 +115,15 @@ def work(connection: Connection, progress: Progress, now: datetime | None = None
     taken = follow.take(connection, follow.position(progress))
     presents = _presents(connection, progress, now)
     before = _standing(connection, taken.cells)
-    for each in _watched(connection, presents):
+    watched = _watched(connection, presents)
+    heard = _heard(connection, watched, before)
+    for each in watched:
         own = before.pop((each.pilot_id, each.device.id), [])
-        wanted = [found for old in own for found in _again(connection, each, old)]
+        wanted = [found for old in own for found in _again(each, old, heard[old.id])]
         if not any(found.ended_at is None for found in wanted):
             judged = by_clock(each.origin) or _stands(presents[each.pilot_id], now)
             wanted += _begun(connection, each) if judged else []
-        if own or wanted:
+        if wanted != [old.found for old in own]:
             findings.reconcile(
                 connection,
                 pilot_id=each.pilot_id,
@@ -149,14 +159,17 @@ def _stands(at: Present, now: datetime) -> bool:
     return at.moment >= now - LIVE or at.since <= now - SETTLED
 
 
-def _watched(connection: Connection, presents: dict[int, Present]) -> Iterable[Watched]:
-    newest = {row.id: row.newest for row in connection.execute(_NEWEST)}
+def _watched(connection: Connection, presents: dict[int, Present]) -> list[Watched]:
+    rows = connection.execute(_NEWEST, {"health": [*HEALTH]})
+    newest = {row.id: row.newest for row in rows}
+    watched = []
     for pilot in connection.execute(_PILOTS).all():
         for each in devices(connection, pilot.id) if pilot.id in presents else ():
             # A clock may be minutes ahead of ours: what it says was said all the same.
             heard = newest.get(each.id)
             moment = max(presents[pilot.id].moment, heard or datetime.min.replace(tzinfo=UTC))
-            yield Watched(pilot.id, pilot.origin, each, moment, heard)
+            watched.append(Watched(pilot.id, pilot.origin, each, moment, heard))
+    return watched
 
 
 def _standing(
@@ -172,14 +185,32 @@ def _standing(
     return standing
 
 
-def _again(connection: Connection, each: Watched, old: Standing) -> list[Found]:
+def _heard(
+    connection: Connection,
+    watched: Sequence[Watched],
+    standing: Mapping[tuple[int, int], Sequence[Standing]],
+) -> dict[int, list[float]]:
+    """When each device spoke (s since 1970, ascending) within each finding about it, by its id."""
+    spans = [
+        (old.id, each.device.id, old.found.started_at, old.found.ended_at or each.now)
+        for each in watched
+        for old in standing.get((each.pilot_id, each.device.id), ())
+    ]
+    heard: dict[int, list[float]] = defaultdict(list)
+    if spans:
+        ids, numbers, starts, stops = zip(*spans, strict=True)
+        scope = {"ids": [*ids], "devices": [*numbers], "starts": [*starts], "stops": [*stops]}
+        for row in connection.execute(_HEARD, {**scope, "health": [*HEALTH]}):
+            heard[row.id].append(row.time)
+    return heard
+
+
+def _again(each: Watched, old: Standing, heard: Sequence[float]) -> list[Found]:
     """What is left of a finding by what has been heard in it."""
     found = old.found
     if each.limit_s is None:
         return [found] if found.ended_at else []
     stop = found.ended_at or each.now
-    scope = {"device": each.device.id, "start": found.started_at, "stop": stop}
-    heard = connection.scalars(_HEARD, scope).all()
     return _gaps(each, heard, found.started_at, stop, ended=found.ended_at is not None)
 
 
@@ -201,6 +232,7 @@ def _others_spoke(connection: Connection, each: Watched, start: datetime) -> boo
         "device": each.device.id,
         "interval_s": each.device.interval_s,
         "start": start,
+        "health": [*HEALTH],
     }
     return (connection.scalar(_OTHERS, scope) or 0) >= INTERVALS
 

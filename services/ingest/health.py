@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Final
 
 from services.ingest.uplink import Record
+from shared.domain.property import HEALTH
 
 # Field of a record → property; every device has them, whatever its profile says.
-FIELDS: Final = {"health.battery_level": "battery_level", "health.link_margin": "link_margin"}
+FIELDS: Final = {f"health.{key}": key for key in HEALTH}
 _UNKNOWN: Final = 255  # LoRaWAN 1.0.4 section 5.5: the device could not measure its battery
 _MOST: Final = 254
 

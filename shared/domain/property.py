@@ -101,3 +101,5 @@ PROPERTIES: Final = {
         Property("battery_voltage", "V", "Battery", hard=(0, 60)),
     )
 }
+# Told by a network server at its own pace, whether the device's sensor speaks or not.
+HEALTH: Final = ("battery_level", "link_margin")

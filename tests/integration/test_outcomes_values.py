@@ -102,6 +102,22 @@ def test_late_data_leaves_the_windows_before_it_alone(apply_site: Apply, engine:
     assert versions == [1, 1, 2]  # the first day stays at its only version
 
 
+def test_a_status_of_the_network_server_activates_nothing(
+    apply_site: Apply, engine: Engine
+) -> None:
+    site = begun(("m1", "meter"), ("m2", "meter"))
+    site["profiles"][1]["fields"]["battery"] = {"property": "battery_level", "unit": "%"}
+    apply_site(site)
+    hourly_meter(engine, "m1", 0, 25)
+    battery = world.datastream(engine, "m2", "battery_level")
+    world.write(engine, battery, [(MIDNIGHT + 2 * HOUR, 90, 1)])
+    world.settle(engine)
+    (live,) = values(engine, "P1-01", 30)
+    assert (live["numerator"], live["coverage"]) == (1, 0.5)
+    (complete,) = values(engine, "P1-02", 7)
+    assert complete["numerator"] == 24
+
+
 def test_derived_readings_complete_nothing(apply_site: Apply, engine: Engine) -> None:
     """Consumption fills hours of a gap, but the device was silent in them."""
     site = begun(("m1", "meter"), ("m2", "meter"))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from services.analytics import local_time
 from services.analytics.outcomes.arrivals import NONE, Arrivals
+from shared.domain.property import HEALTH
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -26,6 +27,7 @@ _DEVICES: Final = text("""
     ORDER BY device.id
 """)
 # A message with several fields gives a reading to each datastream: the fullest one counts it once.
+# What a network server tells of the device's health is no word of its sensor.
 # By id, not by pilot: a device may have joined the pilot since its members were read.
 _HEARD: Final = text("""
     SELECT datastream.device_id, CAST(extract(epoch FROM hour) AS float8) AS hour,
@@ -33,6 +35,7 @@ _HEARD: Final = text("""
     FROM reading_hourly
     JOIN datastream ON datastream.id = reading_hourly.datastream_id
     WHERE datastream.device_id = ANY(CAST(:devices AS int[])) AND datastream.derived_by IS NULL
+      AND NOT datastream.property = ANY(CAST(:health AS text[]))
       AND hour >= :start AND hour < :stop
     GROUP BY datastream.device_id, hour
 """)
@@ -128,6 +131,7 @@ def load(
     place = {device.id: i for i, device in enumerate(members)}
     scope = {
         "devices": list(place),
+        "health": list(HEALTH),
         "start": local_time.at(edges[0]),
         "stop": local_time.at(edges[-1]),
     }

@@ -95,7 +95,7 @@ DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
 def install(app: FastAPI) -> None:
     """Answer every exception of the table, and the framework's own, as a problem."""
     for kind in STATUS:
-        app.add_exception_handler(kind, _from_table)
+        app.add_exception_handler(kind, from_table)
     app.add_exception_handler(HTTPException, from_framework)
     app.add_exception_handler(RequestValidationError, _from_validation)
 
@@ -119,7 +119,8 @@ def answer(
     return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
 
 
-async def _from_table(request: Request, error: Exception) -> Response:
+async def from_table(request: Request, error: Exception) -> Response:
+    """What one of our own exceptions, or any unforeseen one, is told as."""
     status, words = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     return answer(request, status, str(error) if words is None else words)
 

@@ -107,6 +107,7 @@ async def test_it_is_off_by_default(database: Database, engine: Engine) -> None:
         page = await client.get("/findings")
     assert answer.status_code == form.status_code == 403
     assert "LAB_API_FINDING_ACTIONS" in answer.json()["detail"]
+    assert "switched off here" in form.text
     assert "<textarea" not in page.text
     assert logged(engine) == 0
 
@@ -157,6 +158,10 @@ async def test_a_form_that_is_refused_says_why(client: Client) -> None:
         assert answer.status_code == status
         assert words in answer.text
         assert "<form" in answer.text
+    many = "&".join(f"x{number}=" for number in range(30))
+    assert (await client.post("/findings/1/actions", content=many)).status_code == 422
+    for number in (99, 2**70):
+        assert (await client.post(f"/findings/{number}/actions", data=SEEN)).status_code == 404
 
 
 async def test_notes_are_shown_as_text(client: Client) -> None:

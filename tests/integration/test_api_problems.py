@@ -137,13 +137,13 @@ async def test_our_own_fault_is_a_500_problem_that_tells_nothing_and_loses_no_co
 ) -> None:
     app = client.app  # type: ignore[attr-defined]
 
-    @app.get("/broken")
+    @app.get("/v1/broken")
     async def _broken(connection: Db) -> None:
         await connection.execute(text("SELECT 1"))
         raise ValueError("a secret of the inside")
 
     for _ in range(3 * app.state.database.pool):
-        answer = await client.get("/broken")
+        answer = await client.get("/v1/broken")
         assert "secret" not in answer.text
         is_problem(answer, 500)
     assert app.state.engine.pool.checkedout() == 0
@@ -155,6 +155,9 @@ async def test_without_its_database_the_api_says_503(database: Database) -> None
     gone = Database(url="postgresql://lab@127.0.0.1:1/nowhere")
     async with api_world.api(gone) as client:
         is_problem(await client.get("/healthz"), 503)
+        page = await client.get("/", headers={"accept-language": "id"})
+        assert page.status_code == 503
+        assert "Basis data sedang tidak menjawab" in page.text
         is_problem(await client.get("/v1/sites"), 503)
         assert (await client.get("/v1/catalogue")).status_code == 200
 
@@ -201,3 +204,14 @@ async def test_an_unknown_page_is_a_page_and_an_unknown_path_of_programs_a_probl
         assert "There is no such page" in answer.text
     for path in ("/v1", "/v1/nothing", "/static/nothing.js"):
         is_problem(await client.get(path), 404)
+
+
+async def test_a_page_that_fails_is_a_page_that_tells_nothing_of_the_inside(client: Client) -> None:
+    @client.app.get("/broken")  # type: ignore[attr-defined]
+    async def _broken() -> None:
+        raise ValueError("a secret of the inside")
+
+    answer = await client.get("/broken")
+    assert answer.status_code == 500
+    assert "This is our fault" in answer.text
+    assert "secret" not in answer.text

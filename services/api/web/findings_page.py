@@ -28,6 +28,7 @@ from shared.db.tables import pilot_kind
 
 SHOWN: Final = 25
 Course = Literal["going", "over", "withdrawn"]
+_BEYOND: Final = 2**53  # no finding has it
 _ACTIVE: Final[Mapping[str, bool]] = {"going": True, "over": False}
 
 router = APIRouter(include_in_schema=False)
@@ -53,8 +54,11 @@ async def finding_words(connection: AsyncConnection) -> Mapping[str, str]:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a posted form, the last of each name."""
-    return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=20))
+    """The fields of a posted form, the last of each name; of one with too many, none."""
+    try:
+        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=20))
+    except ValueError:
+        return {}
 
 
 @router.get("/findings")
@@ -99,7 +103,7 @@ async def _act(
     form: Annotated[dict[str, str], Depends(_form)],
 ) -> Response:
     try:
-        await act(connection, finding_id, Act.model_validate(form))
+        await act(connection, min(finding_id, _BEYOND), Act.model_validate(form))
     except NotFound:
         return missing(request)
     except Conflict:
@@ -122,7 +126,7 @@ async def _shown(
     refused: str | None = None,
 ) -> HTMLResponse:
     try:
-        found = await find_finding(connection, min(finding_id, 2**53))
+        found = await find_finding(connection, min(finding_id, _BEYOND))
     except NotFound:
         return missing(request)
     facts = await _facts(request, connection, [found])

@@ -17,6 +17,7 @@ from services.api.resources.uplinks import Uplink
 from shared.db.tables import reading
 
 SHOWN_BYTES: Final = 1024
+SHOWN_TEXT: Final = 10_000  # characters: a message may be a megabyte
 _ROW: Final = 16
 # Where network servers put the radio frame's own payload: ChirpStack v4 and v3, The Things Stack.
 _FRAME_PATHS: Final = (("data",), ("uplink_message", "frm_payload"))
@@ -56,10 +57,14 @@ class Frame:
     def readable(self) -> str | None:
         """JSON set out in lines, other text as it is; None: bytes that are no text."""
         text = self.uplink.text
+        if not text or len(text) > SHOWN_TEXT:
+            return text and f"{text[:SHOWN_TEXT]} …"
         try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text else text
+            laid_out = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             return text
+        # JSON may escape half a character, which no page can be written with.
+        return laid_out.encode("utf-8", "backslashreplace").decode()
 
     @property
     def radio_frame(self) -> str | None:

@@ -117,6 +117,12 @@ REFUSED: Final = {
     "stands": N_("Somebody was first: the finding stands otherwise now."),
     "form": N_("Not saved: a name of at most 80 letters is needed, a note may have 2,000."),
 }
+# Why a page could not be shown, or an action not be done, by HTTP status.
+FAILED: Final = {
+    403: N_("Not allowed: acting on findings is switched off here, or another site's page asked."),
+    500: N_("This is our fault and has been logged. Trying again may help."),
+    503: N_("The database does not answer just now. Try again in a moment."),
+}
 # What a network server tells of a device beside its values.
 EVENT: Final = {
     "up": N_("values"),

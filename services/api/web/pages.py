@@ -1,11 +1,11 @@
 """The pages: the same queries as the JSON routes, shown to people."""
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
 
 from services.api import problem
 from services.api.deps import Db
@@ -14,8 +14,8 @@ from services.api.resources.findings import findings
 from services.api.resources.latest import latest
 from services.api.resources.pilots import Pilot, pilots
 from services.api.resources.sites import sites
-from services.api.web import device_page, findings_page, overview, pilot_page, site_page
-from services.api.web.render import ALL, STATIC, missing, page
+from services.api.web import device_page, findings_page, labels, overview, pilot_page, site_page
+from services.api.web.render import ALL, STATIC, failed, missing, page
 from shared import catalogue
 
 # Below these a program asks, and is told in JSON.
@@ -25,19 +25,31 @@ router = APIRouter(include_in_schema=False)
 
 
 def install(app: FastAPI) -> None:
-    """Add every page, the files they need, and what an unknown address shows."""
+    """Add every page, the files they need, and what is shown where a page cannot be."""
     for each in (router, site_page.router, pilot_page.router, device_page.router):
         app.include_router(each)
     app.include_router(findings_page.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(404, _unknown)
+    for kind in problem.STATUS:
+        app.add_exception_handler(kind, _failed)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
-    if f"{request.url.path}/".startswith(tuple(f"{p.rstrip('/')}/" for p in _FOR_PROGRAMS)):
-        assert isinstance(error, HTTPException)
+    if _for_programs(request):
         return await problem.from_framework(request, error)
     return missing(request)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    told = await problem.from_table(request, error)
+    if _for_programs(request) or told.status_code not in labels.FAILED:
+        return told
+    return failed(request, HTTPStatus(told.status_code))
+
+
+def _for_programs(request: Request) -> bool:
+    return f"{request.url.path}/".startswith(tuple(f"{p.rstrip('/')}/" for p in _FOR_PROGRAMS))
 
 
 @router.get("/")

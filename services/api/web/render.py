@@ -66,6 +66,11 @@ def missing(request: Request) -> HTMLResponse:
     return page(request, "missing.html", HTTPStatus.NOT_FOUND)
 
 
+def failed(request: Request, status: HTTPStatus) -> HTMLResponse:
+    """The page that says why another cannot be shown; needs no database."""
+    return page(request, "failed.html", status, why=labels.FAILED[status])
+
+
 def _address(request: Request, **changes: str | None) -> str:
     """This page with some query parameters set, or dropped where None; never the language."""
     asked = {**request.query_params, "lang": None, **changes}

@@ -204,8 +204,8 @@ def test_no_end_of_the_supervisor_leaves_anything_running(
     [
         (["--scenario", "nope"], "scenario 'nope' is unknown"),
         (["--check"], "--for"),
-        (["--data", "{full}"], "holds files of something else"),
-        (["--data", "{half}"], "not a complete PostgreSQL cluster"),
+        (["--port", "{free}", "--data", "{full}"], "holds files of something else"),
+        (["--port", "{free}", "--data", "{half}"], "not a complete PostgreSQL cluster"),
         (["--port", "{taken}"], "is in use"),
     ],
 )
@@ -220,7 +220,8 @@ def test_a_bad_start_is_one_clear_line_and_exit_code_2(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        places = {"full": full, "half": half, "taken": taken.getsockname()[1]}
+        port = taken.getsockname()[1]
+        places = {"full": full, "half": half, "taken": port, "free": free_port()}
         demo = lab("demo", *(each.format(**places) for each in arguments))
         out, err = demo.communicate(timeout=60)
     assert demo.returncode == 2, (out, err)

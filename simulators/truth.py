@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from simulators.scenario import Planted
+
+MONTH: Final = timedelta(days=30)
 
 
 class Told(NamedTuple):
@@ -22,11 +24,12 @@ class Told(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """due: planted rows that had to be told by now; missing: those of them nothing tells;
-    unplanted: findings that no row explains."""
+    unplanted: findings that no row explains; excess: those of them beyond one a month and site."""
 
     due: Sequence[Planted]
     missing: Sequence[Planted]
     unplanted: Sequence[Told]
+    excess: Sequence[Told]
 
 
 def judge(planted: Iterable[Planted], told: Sequence[Told], now: datetime) -> Verdict:
@@ -34,11 +37,21 @@ def judge(planted: Iterable[Planted], told: Sequence[Told], now: datetime) -> Ve
     touch; spans without an end last until `now`."""
     rows = [row for row in planted if row.finding]
     due = [row for row in rows if row.due and row.due <= now]
-    return Verdict(
-        due,
-        [row for row in due if not any(_tells(each, row, now) for each in told)],
-        [each for each in told if not any(_tells(each, row, now) for row in rows)],
-    )
+    missing = [row for row in due if not any(_tells(each, row, now) for each in told)]
+    unplanted = [each for each in told if not any(_tells(each, row, now) for row in rows)]
+    return Verdict(due, missing, unplanted, _beyond_one_a_month(unplanted))
+
+
+def _beyond_one_a_month(unplanted: Iterable[Told]) -> list[Told]:
+    """Those that begin less than a month after one of the same site that was let pass."""
+    passed: dict[str, datetime] = {}
+    excess = []
+    for each in sorted(unplanted, key=lambda finding: finding.start):
+        if each.site in passed and each.start - passed[each.site] < MONTH:
+            excess.append(each)
+        else:
+            passed[each.site] = each.start
+    return excess
 
 
 def _tells(each: Told, row: Planted, now: datetime) -> bool:

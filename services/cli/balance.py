@@ -92,7 +92,8 @@ def settle(
             verdict = truth.judge(planted, found.told(connection), now)
             counts = _counts(connection, said, totals, waiting, verdict)
         balanced = said.published == totals.stored + totals.rejected + waiting
-        settled = balanced and not waiting and not behind and not verdict.missing
+        as_planted = not verdict.missing and not verdict.excess
+        settled = balanced and not waiting and not behind and as_planted
         if settled or time.monotonic() > deadline:
             engine.dispose()
             return counts, _faults(counts, said, verdict, behind=behind)
@@ -135,6 +136,11 @@ def _faults(
             f"not found: {row.what} of {row.site}/{row.device}, {row.start:%Y-%m-%d %H:%M} UTC"
             f" (a finding {row.finding!r} was due)"
             for row in verdict.missing
+        ),
+        *(
+            f"found but not planted: {each.kind} ({each.severity}) of {each.site}/{each.device},"
+            f" {each.start:%Y-%m-%d %H:%M} UTC; one a month and site is let pass"
+            for each in verdict.excess
         ),
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from services.analytics import pilots
 from tests.integration import analytics_site as world
 
 pytestmark = pytest.mark.database
@@ -100,7 +101,7 @@ def farm(apply_site: Apply, engine: Engine) -> dict[tuple[str, str], int]:
 
 
 def test_the_example_of_the_readme_starts_a_service(engine: Engine, apply_site: Apply) -> None:
-    text_of_it = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text_of_it = Path(pilots.__file__).with_name("README.md").read_text(encoding="utf-8")
     section = text_of_it.split("## Any service by limits")[1]
     apply_site(section.split("```yaml")[1].split("```")[0])
     bin_1 = world.datastream(engine, "bin-1", "fill_level")

@@ -65,14 +65,15 @@ def eventually(true: Callable[[], bool]) -> None:
 
 def test_published_counts_distinct_acknowledged_messages(broker: nats.Broker) -> None:
     sent = first_recorded()
+    sent += sent[:100]  # a network server sends some of them again
     distinct = {(message.topic, message.payload) for message in sent}
     with subscriber(broker.url) as got:
         with publishing(Mqtt(url=broker.url), Event()) as publisher:
             for message in sent:
                 publisher.send(message)
             assert publisher.drain(60)
-        assert publisher.counts == Counts(len(distinct), FIRST - len(distinct))
-        assert publisher.counts.repeats > 0, "Birmingham's duplicate rows"
+        assert publisher.counts == Counts(len(distinct), len(sent) - len(distinct))
+        assert publisher.counts.repeats >= 100
         eventually(lambda: got == distinct)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from services.cli.pg_client import program, run
 from shared.db import change, timescale
+from shared.db.migrate import UNFINISHED
 from shared.errors import OperatorError
 
 
@@ -71,7 +72,7 @@ def restore(engine: Engine, file: Path) -> None:
         archive = _described(file, server)
         _require_empty(connection)
         _require_fitting(connection, archive, server)
-    with _timescale_restoring(engine, archive.timescaledb):
+    with _marked(engine), _timescale_restoring(engine, archive.timescaledb):
         run(
             program("pg_restore", server),
             *("--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"),
@@ -80,6 +81,8 @@ def restore(engine: Engine, file: Path) -> None:
         )
     with engine.begin() as connection:
         change.rebase(connection)
+        connection.execute(text(f"DROP TABLE {UNFINISHED}"))
+    with engine.begin() as connection:
         connection.execute(text("ANALYZE"))
 
 
@@ -145,6 +148,20 @@ def _require_fitting(connection: Connection, archive: Archive, server: int) -> N
             "the dump holds compressed chunks, which only TimescaleDB community can read:"
             " restore there (timescaledb.license = timescale)"
         )
+
+
+@contextmanager
+def _marked(engine: Engine) -> Iterator[None]:
+    """The mark of an unfinished copy, which no service takes for a whole one: a killed restore
+    leaves it, a failed one does not."""
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE {UNFINISHED} ()"))
+    try:
+        yield
+    except Exception:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {UNFINISHED}"))
+        raise
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """PostgreSQL's own programs: finding the one that fits a server, and running it."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL
 
 from shared.embedded import postgres
+from shared.embedded.child import dies_with
 from shared.errors import OperatorError
 
 
@@ -39,7 +41,7 @@ def program(name: str, server: int) -> Path:
 
 
 def run(path: Path, *arguments: str, database: URL | None = None) -> str:
-    """Run to its end and return what it printed; files it makes are its owner's alone.
+    """Run to its end, or ours, and return what it printed; files it makes are its owner's alone.
 
     Raises ProgramFailed.
     """
@@ -51,6 +53,7 @@ def run(path: Path, *arguments: str, database: URL | None = None) -> str:
         text=True,
         umask=0o077,
         check=False,
+        preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it wrote nothing"]

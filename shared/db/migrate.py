@@ -1,19 +1,22 @@
 """Bringing a database to the schema of this release, and telling where it stands."""
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from shared.db import timescale
 from shared.db.engine import DatabaseUnreachable, unreachable
 from shared.errors import OperatorError
 from shared.settings import Database
+
+UNFINISHED: Final = "restore_unfinished"  # a table that is there while a dump is restored
 
 
 class SchemaError(OperatorError):
@@ -23,6 +26,7 @@ class SchemaError(OperatorError):
 def upgrade(engine: Engine, revision: str = "head") -> list[str]:
     """Migrate, then convert hypertables where TimescaleDB is; returns the tables converted."""
     with engine.begin() as connection:
+        _require_whole(connection)
         command.upgrade(_config(connection), revision)
     if revision != "head":
         return []
@@ -47,7 +51,8 @@ def check(engine: Engine) -> None:
 
 
 def require_head(connection: Connection) -> None:
-    """Raise SchemaError unless every migration has been applied."""
+    """Raise SchemaError unless every migration has been applied, and no restore was cut short."""
+    _require_whole(connection)
     at, head = (
         current(connection),
         ScriptDirectory.from_config(_config(connection)).get_current_head(),
@@ -56,6 +61,14 @@ def require_head(connection: Connection) -> None:
         raise SchemaError(
             f"the database is at revision {at or 'none'}, this release needs {head}:"
             " run `lab db upgrade`"
+        )
+
+
+def _require_whole(connection: Connection) -> None:
+    if connection.scalar(text(f"SELECT to_regclass('public.{UNFINISHED}')")):
+        raise SchemaError(
+            "a restore into this database has not ended: wait for it; if it was cut short, restore"
+            " into a new database (CREATE DATABASE) and drop this one"
         )
 
 

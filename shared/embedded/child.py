@@ -81,7 +81,7 @@ def spawn(
             env=dict(env) if env is not None else None,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid(), orphan_signal),
+            preexec_fn=dies_with(os.getpid(), orphan_signal),
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
@@ -101,7 +101,9 @@ def wait_until(ready: Callable[[], bool], child: Child, *, patience_s: float, wh
         time.sleep(0.05)
 
 
-def _dies_with(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
+def dies_with(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
+    """What a child runs before its program, so that the kernel signals it when `parent` ends."""
+
     def arrange() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
         if os.getppid() != parent:  # the parent died before the line above

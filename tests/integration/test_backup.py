@@ -244,3 +244,25 @@ def test_what_cannot_be_restored_leaves_the_database_empty(
         backup.restore(elsewhere[1], torn)
     backup.restore(elsewhere[1], file)  # still empty, and no longer marked as being restored
     migrate.check(elsewhere[1])
+
+
+def test_a_restore_that_was_killed_is_not_taken_for_a_copy(
+    engine: Engine, elsewhere: tuple[Database, Engine], tmp_path: Path
+) -> None:
+    there, copy = elsewhere
+    file = tmp_path / "lab.dump"
+    with backup.frozen(engine) as (_, snapshot):
+        backup.dump(engine, file, snapshot)
+    mark = text(f"CREATE TABLE {migrate.UNFINISHED} ()")
+    for copied in (False, True):  # killed at its beginning, and when all but its end was done
+        if copied:
+            with copy.begin() as connection:
+                connection.execute(text(f"DROP TABLE {migrate.UNFINISHED}"))
+            backup.restore(copy, file)
+        with copy.begin() as connection:
+            connection.execute(mark)
+        for act in (migrate.check, migrate.upgrade, lambda engine: migrate.ready(engine, there)):
+            with pytest.raises(migrate.SchemaError, match="restore into this database has not"):
+                act(copy)
+        with pytest.raises(BackupRefused, match="not empty"):
+            backup.restore(copy, file)

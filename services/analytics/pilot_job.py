@@ -76,7 +76,7 @@ def _owed(progress: Progress, members: Members, touched: Hours) -> Hours:
     before = _read(progress.get("owed", {}))
     owed: Hours = {}
     for pilot, own in members.items():
-        known = _known(progress, pilot)
+        known = _known(progress, pilot, {each.id for each in own})
         for datastream in own:
             hours = [each[datastream.id] for each in (before, touched) if datastream.id in each]
             if datastream.id not in known:
@@ -114,11 +114,12 @@ def _pass(members: Members, due: Hours, owed: Hours) -> None:
                 owed[each.id] = min(moment, owed.get(each.id, moment))
 
 
-def _known(progress: Progress, pilot: Pilot) -> set[int]:
-    """The datastreams judged before as they would be now: none after new params or zone."""
-    if progress.get("pilots", {}).get(str(pilot.id)) != _digest(pilot):
-        return set()
-    return set(progress.get("datastreams", {}).get(str(pilot.id), []))
+def _known(progress: Progress, pilot: Pilot, own: set[int]) -> set[int]:
+    """The datastreams judged before as they would be now: none after new params or zone, nor after
+    one has left, with which the others were taken together and by which the present was."""
+    known = set(progress.get("datastreams", {}).get(str(pilot.id), []))
+    same = progress.get("pilots", {}).get(str(pilot.id)) == _digest(pilot)
+    return known if same and known <= own else set()
 
 
 def _analyse(

@@ -59,6 +59,21 @@ def test_a_new_device_brings_only_its_own_datastreams(
     assert len(seen) == 2
 
 
+def test_when_a_device_has_left_the_others_are_judged_anew(
+    apply_site: Apply, engine: Engine, job: Job, seen: Seen
+) -> None:
+    site = world.site(("g1", "gauge"), ("g2", "gauge"))
+    apply_site(site)
+    level(engine, "g1")
+    follow(engine, job)
+    site["devices"][1]["pilot"] = None
+    apply_site(site)
+    follow(engine, job)
+    assert seen[1:] == [{"g1": pilot_job.BEGINNING}]
+    follow(engine, job)
+    assert len(seen) == 2
+
+
 def test_new_params_or_another_zone_judge_everything_anew(
     apply_site: Apply, engine: Engine, job: Job, seen: Seen
 ) -> None:

@@ -80,6 +80,21 @@ def test_zones_and_the_whole_pilot(engine: Engine, apply_site: Apply) -> None:
     assert derived(engine, "parking_occupancy", "north") == []
 
 
+def test_what_was_derived_with_a_bay_that_has_left_is_derived_without_it(
+    engine: Engine, apply_site: Apply
+) -> None:
+    both = site("a", "b")
+    apply_site(both)
+    say(engine, "a", (0, 1), (60, 1))
+    say(engine, "b", (0, 0), (60, 0), (120, 0))
+    settle(engine)
+    assert derived(engine, "parking_occupancy") == [(0, 50.0, 1), (1, 50.0, 1)]
+    both["devices"][1]["pilot"] = None
+    apply_site(both)
+    settle(engine)
+    assert derived(engine, "parking_occupancy") == [(0, 100.0, 1)]
+
+
 def test_an_area_that_is_no_more_takes_its_findings(engine: Engine, apply_site: Apply) -> None:
     full = {"full": {"at_pct": 100, "for_min": 10}}
     apply_site(site("a", "b", zones={"north": ["a"], "south": ["b"]}, **full))

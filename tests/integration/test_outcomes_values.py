@@ -92,6 +92,21 @@ def test_late_data_adds_a_version_and_the_same_input_none(
     assert found[0]["input_digest"] != found[1]["input_digest"]
 
 
+def test_a_large_pilot_is_computed_a_few_days_at_a_time(
+    apply_site: Apply, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "DEVICE_DAYS", 2)
+    parts: list[tuple[object, ...]] = []
+    compute = outcomes.compute
+    monkeypatch.setattr(outcomes, "compute", lambda *a: parts.append(a[3:]) or compute(*a))
+    apply_site(begun(("m1", "meter"), ("m2", "meter")))
+    hourly_meter(engine, "m1", 0, 73)
+    world.settle(engine)
+    assert len([part for part in parts if part[0] == part[1]]) == len(parts) == 3
+    found = [(row["numerator"], row["version"]) for row in values(engine, "P1-02", 7)]
+    assert found == [(24, 1), (48, 1), (72, 1)]
+
+
 def test_late_data_leaves_the_windows_before_it_alone(apply_site: Apply, engine: Engine) -> None:
     apply_site(begun(("m1", "meter"), ("m2", "meter")))
     hourly_meter(engine, "m1", 0, 49)

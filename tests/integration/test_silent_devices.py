@@ -149,17 +149,13 @@ def test_only_a_device_in_service_can_be_silent(engine: Engine, apply_site: Appl
 def test_a_status_of_the_network_server_is_no_sign_of_life(
     engine: Engine, apply_site: Apply
 ) -> None:
-    with_health = site("g1")
-    with_health["profiles"][0]["fields"] |= {
-        "battery": {"property": "battery_level", "unit": "%"},
-        "margin": {"property": "link_margin", "unit": "dB"},
-    }
-    apply_site(with_health)
+    told = site("g1")
+    told["profiles"][0]["fields"]["battery"] = {"property": "battery_level", "unit": "%"}
+    apply_site(told)
     watch = Watch(engine)
     heard(engine, "g1", [0])
-    for name, when in (("battery_level", 3), ("link_margin", 20)):
-        world.write(engine, world.datastream(engine, "g1", name), world.good([(at(when), 9)]))
-        assert watch.look(at(when + 2)) == [("g1", 0, None)]
+    world.write(engine, world.datastream(engine, "g1", "battery_level"), [(at(20), 90, 1)])
+    assert watch.look(at(22)) == [("g1", 0, None)]
     heard(engine, "g1", [24])
     assert watch.look(at(24)) == [("g1", 0, 24)]
 

@@ -16,7 +16,8 @@ from services.analytics.outcomes.exposure import Device, Exposure
 from services.analytics.outcomes.metric import metrics
 from services.analytics.runner import Job, Progress, Slice
 
-AT_ONCE: Final = 31  # window ends of one pilot
+AT_ONCE: Final = 31  # window ends of one pilot, fewer of a large one
+DEVICE_DAYS: Final = 2_000  # that many take a second or two
 SLICE_S: Final = 1.0
 
 Spans = dict[int, tuple[datetime, datetime]]
@@ -69,12 +70,16 @@ def work(connection: Connection, progress: Progress, now: datetime | None = None
         )
         # While changes wait, most windows would be computed again: versions nobody needs.
         while ledger.redo and not taken.more and time.monotonic() < until:
-            ends, ledger = windows.part(ledger, AT_ONCE)
+            ends, ledger = windows.part(ledger, _at_once(len(members)))
             assert ends is not None
             compute(connection, pilot, members, *ends)
         more = more or ledger.redo is not None
         pilots[str(pilot.id)] = ledger.stored()
     return Slice({**taken.position._asdict(), "pilots": pilots}, more)
+
+
+def _at_once(devices: int) -> int:
+    return min(AT_ONCE, max(1, DEVICE_DAYS // max(1, devices)))
 
 
 def compute(

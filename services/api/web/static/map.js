@@ -17,12 +17,17 @@ const point = (place, properties) => ({
   properties,
 });
 
+// The legend goes from well to worst; the worst is drawn on top.
+const severities = () => [...document.querySelectorAll(".legend svg.mark")].map((mark) => mark.dataset.status);
+
 function places() {
+  const ranks = severities();
   const sites = [...document.querySelectorAll("#places [data-site]")]
     .map((place) => point(place, { name: place.dataset.name, href: place.querySelector("a").getAttribute("href") }));
   const devices = [...document.querySelectorAll("#places [data-device][data-lat]")]
     .map((place) => point(place, {
       status: place.dataset.status,
+      rank: ranks.indexOf(place.dataset.status),
       href: place.dataset.href,
       name: place.dataset.device,
       words: place.querySelector(".quiet").textContent.trim(),
@@ -58,6 +63,7 @@ function style() {
       { id: "site-ring", type: "circle", source: "sites", paint: { "circle-radius": ["interpolate", ["linear"], ["zoom"], 4, 17, 12, 8], "circle-color": colour("accent"), "circle-opacity": 0.14, "circle-stroke-color": colour("accent"), "circle-stroke-width": 1.5 } },
       { id: "devices", type: "symbol", source: "devices", minzoom: 6, layout: {
         "icon-image": ["get", "status"], "icon-size": 0.5, "icon-padding": 0, "icon-allow-overlap": true,
+        "symbol-sort-key": ["get", "rank"],
         ...text, "text-field": ["step", ["zoom"], "", 12, ["get", "name"]], "text-size": 11.5, "text-optional": true,
         "text-variable-anchor": ["top", "bottom", "left", "right"], "text-radial-offset": 0.9,
       }, paint: halo },
@@ -123,7 +129,7 @@ function start() {
     container: box,
     style: style(),
     bounds: everything(),
-    fitBoundsOptions: { padding: { top: 70, left: 60, right: 60, bottom: 110 }, maxZoom: 15 },
+    fitBoundsOptions: { padding: { top: 70, left: 84, right: 84, bottom: 110 }, maxZoom: 15 },
     attributionControl: false,
     dragRotate: false,
     pitchWithRotate: false,

@@ -171,8 +171,27 @@ def test_a_corrected_finding_is_not_told_twice(engine: Engine, gauge: int) -> No
     changed(engine, worse, withdrawn_at=NOW)
     again = raised(engine, gauge, start=NOW - 4 * HOUR)
     changed(engine, worse, superseded_by=again)
+    announced(engine)
+    assert claimed(engine) is None
     why = "it takes the place of a finding that was sent"
     assert announced(engine)[-1] == (again, "webhook", "alarm", "skipped", why)
+
+
+def test_a_finding_replaced_while_its_alert_was_on_its_way_is_not_told_again(
+    engine: Engine, gauge: int
+) -> None:
+    first = raised(engine, gauge)
+    announced(engine)
+    with engine.begin() as connection:
+        on_its_way = outbox.claim(connection, "webhook", NOW, HOUR)
+    assert on_its_way
+    second = raised(engine, gauge, start=NOW - HOUR)
+    changed(engine, first, withdrawn_at=NOW, superseded_by=second)
+    announced(engine)
+    with engine.begin() as connection:
+        outbox.sent(connection, on_its_way, NOW)
+    assert claimed(engine) is None
+    assert [row[3] for row in announced(engine)] == ["sent", "skipped"]
 
 
 def test_a_finding_withdrawn_before_it_went_out_gives_way_to_its_successor(

@@ -34,15 +34,6 @@ _DUE: Final = text("""
     ORDER BY finding.id LIMIT :most
     FOR NO KEY UPDATE OF finding SKIP LOCKED
 """)
-# Channels on which the judgement that this one takes the place of is known, and how severe it was.
-_KNOWN: Final = text("""
-    WITH RECURSIVE earlier AS (
-        SELECT id FROM finding WHERE superseded_by = :id
-        UNION SELECT finding.id FROM finding JOIN earlier ON finding.superseded_by = earlier.id
-    )
-    SELECT channel, severity FROM alert
-    WHERE state = 'sent' AND (finding_id = :id OR finding_id IN (SELECT id FROM earlier))
-""")
 _DONE: Final = text(
     "UPDATE finding SET announced = severity WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
@@ -77,7 +68,7 @@ def work(
         row.id for row in connection.execute(_BACK) if not _caught_up(connection, row, rules.now)
     ]
     due = connection.execute(_DUE, {"behind": behind, "most": AT_ONCE}).all()
-    rows = [each for finding in due for each in _rows(connection, finding, rules)]
+    rows = [each for finding in due for each in _rows(finding, rules)]
     if rows:
         connection.execute(insert(alert).on_conflict_do_nothing(), rows)
     if due:
@@ -92,22 +83,18 @@ def _caught_up(connection: Connection, pilot: Row[Any], now: datetime) -> bool:
     return moment is None or moment >= now - RECENT
 
 
-def _rows(connection: Connection, finding: Row[Any], rules: Rules) -> Iterator[dict[str, Any]]:
+def _rows(finding: Row[Any], rules: Rules) -> Iterator[dict[str, Any]]:
     """The alerts of a finding: waiting, or skipped with a reason."""
     why = _unwanted(finding, rules)
-    known = {} if why or not rules.channels else _known(connection, finding.id)
+    begins = quiet.earliest(rules.now, rules.hours, finding.zone, finding.severity)
     for channel in rules.channels:
-        repeats = known.get(channel, -1) >= SEVERITIES.index(finding.severity)
-        skip = why or ("it takes the place of a finding that was sent" if repeats else None)
         yield {
             "finding_id": finding.id,
             "channel": channel,
             "severity": finding.severity,
-            "state": "skipped" if skip else "waiting",
-            "error": skip,
-            "next_at": None
-            if skip
-            else quiet.earliest(rules.now, rules.hours, finding.zone, finding.severity),
+            "state": "skipped" if why else "waiting",
+            "error": why,
+            "next_at": None if why else begins,
         }
 
 
@@ -120,11 +107,3 @@ def _unwanted(finding: Row[Any], rules: Rules) -> str | None:
     if finding.ended_at is not None and finding.ended_at < rules.now - RECENT:
         return "history: it ended more than 24 hours before it was found"
     return None
-
-
-def _known(connection: Connection, finding_id: int) -> dict[str, int]:
-    """The worst severity sent on each channel about this finding or those it replaces."""
-    worst: dict[str, int] = {}
-    for row in connection.execute(_KNOWN, {"id": finding_id}):
-        worst[row.channel] = max(worst.get(row.channel, -1), SEVERITIES.index(row.severity))
-    return worst

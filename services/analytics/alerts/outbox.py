@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from services.analytics.alerts.alert import Alert
+from services.analytics.findings import SEVERITIES
 
 ERROR_LENGTH: Final = 500
 
@@ -18,6 +19,21 @@ _WITHDRAWN: Final = text("""
     FROM finding
     WHERE alert.channel = :channel AND alert.state = 'waiting' AND alert.next_at <= :now
       AND finding.id = alert.finding_id AND finding.withdrawn_at IS NOT NULL
+""")
+# Judged when its turn has come: the alert of the finding it replaces may have been on its way.
+_REPEATS: Final = text("""
+    UPDATE alert SET state = 'skipped', next_at = NULL,
+                     error = 'it takes the place of a finding that was sent'
+    WHERE id = :id AND EXISTS (
+        WITH RECURSIVE earlier AS (
+            SELECT id FROM finding WHERE superseded_by = alert.finding_id
+            UNION SELECT finding.id FROM finding JOIN earlier ON finding.superseded_by = earlier.id
+        )
+        SELECT FROM alert AS told JOIN earlier ON earlier.id = told.finding_id
+        WHERE told.channel = alert.channel AND told.state = 'sent'
+          AND array_position(CAST(:severities AS text[]), told.severity)
+              >= array_position(CAST(:severities AS text[]), alert.severity)
+    )
 """)
 _CLAIM: Final = text("""
     WITH next AS (
@@ -98,11 +114,12 @@ def claim(connection: Connection, channel: str, now: datetime, lease: timedelta)
     """
     scope = {"channel": channel, "now": now}
     connection.execute(_WITHDRAWN, scope)
-    claimed = connection.scalar(_CLAIM, {**scope, "until": now + lease})
-    if claimed is None:
-        return None
-    row = connection.execute(_READ, {"id": claimed}).one()
-    return Alert(**{each.name: getattr(row, each.name) for each in fields(Alert)})
+    while claimed := connection.scalar(_CLAIM, {**scope, "until": now + lease}):
+        repeats = {"id": claimed, "severities": [*SEVERITIES]}
+        if not connection.execute(_REPEATS, repeats).rowcount:
+            row = connection.execute(_READ, {"id": claimed}).one()
+            return Alert(**{each.name: getattr(row, each.name) for each in fields(Alert)})
+    return None
 
 
 def sent(connection: Connection, alert: Alert, now: datetime) -> None:

@@ -34,6 +34,7 @@ class Database(BaseSettings):
     def _postgresql(cls, url: str) -> str:
         if urlsplit(url).scheme not in ("postgresql", "postgres"):
             raise ValueError("must start with postgresql://")
+        _require_port(url)
         return url.replace("postgres://", "postgresql://", 1)
 
 
@@ -59,7 +60,7 @@ class Mqtt(BaseSettings):
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError("must look like mqtt://host:port or mqtts://host:port")
-        _ = parts.port  # raises on a port that is no number
+        _require_port(url)
         return url
 
     @property
@@ -152,20 +153,22 @@ class Alerts(BaseSettings):
     @classmethod
     def _http(cls, url: str | None) -> str | None:
         parts = urlsplit(url or "https://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise ValueError("must look like https://host/path, without user or password")
-        _ = parts.port
+        odd = re.search(r"[\s\x00-\x1f]", url or "")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or odd:
+            raise ValueError("must look like https://host/path, without spaces, user or password")
+        _require_port(parts.geturl())
         return url or None
 
     @field_validator("smtp_url")
     @classmethod
     def _smtp(cls, url: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(url.get_secret_value() if url else "smtp://none")
+        said = url.get_secret_value() if url else "smtp://none"
+        parts = urlsplit(said)
         if parts.scheme not in SMTP_PORTS or not parts.hostname:
             raise ValueError("must look like smtp+starttls://user:password@host:587")
         if parts.scheme == "smtp" and parts.password:
             raise ValueError("a password needs smtp+starttls:// or smtps://")
-        _ = parts.port
+        _require_port(said)
         return url
 
     @field_validator("webhook_secret")
@@ -254,6 +257,8 @@ def signing_key(secret: str) -> bytes:
 
 def quiet_hours(said: str) -> tuple[time, time]:
     """Local begin and end of quiet hours, e.g. 22:00-06:00; the end may be on the next day."""
+    if re.fullmatch(r"\s*\d\d:\d\d\s*-\s*\d\d:\d\d\s*", said, re.ASCII) is None:
+        raise ValueError("must look like 22:00-06:00")
     begin, _, end = said.partition("-")
     try:
         return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
@@ -264,6 +269,16 @@ def quiet_hours(said: str) -> tuple[time, time]:
 def addresses(said: str) -> list[str]:
     """Mail addresses parted by commas."""
     return [each.strip() for each in said.split(",") if each.strip()]
+
+
+def _require_port(url: str) -> None:
+    """Refuse a port that is none without quoting it: a / in a password makes that part one."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError(
+            "what stands after the host's colon is no port; in a password write / as %2F, @ as %40"
+        ) from None
 
 
 def _plain(part: str | None) -> str | None:

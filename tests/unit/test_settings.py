@@ -1,6 +1,9 @@
 """Settings: what a URL says is what the broker is told."""
 
-from shared.settings import Mqtt
+import pytest
+from pydantic_settings import BaseSettings
+
+from shared.settings import Alerts, Database, Mqtt, SettingsError, load
 
 
 def test_a_broker_password_may_hold_characters_that_a_url_escapes() -> None:
@@ -12,3 +15,30 @@ def test_a_broker_password_may_hold_characters_that_a_url_escapes() -> None:
 def test_a_broker_without_a_user_is_told_none() -> None:
     mqtt = Mqtt(url="mqtt://127.0.0.1")
     assert (mqtt.username, mqtt.password, mqtt.port) == (None, None, 1883)
+
+
+@pytest.mark.parametrize(
+    ("section", "variables", "said"),
+    [
+        (Database, {"URL": "postgresql://lab:SECRET@host:x/db"}, "LAB_DATABASE_URL: what stands"),
+        (Mqtt, {"URL": "mqtt://u:SECRET/1@host"}, "LAB_MQTT_URL: what stands after"),
+        (Alerts, {"SMTP_URL": "smtps://u:SECRET/1@host"}, "LAB_ALERTS_SMTP_URL: what stands"),
+        (Alerts, {"WEBHOOK_URL": "https://host:SECRET/x"}, "LAB_ALERTS_WEBHOOK_URL: what stands"),
+        (Alerts, {"WEBHOOK_URL": "https://ho st/SECRET"}, "LAB_ALERTS_WEBHOOK_URL: must look like"),
+        (Alerts, {"QUIET": "22:00+07:00-06:00"}, "LAB_ALERTS_QUIET: must look like 22:00-06:00"),
+        (Alerts, {"QUIET": "22:00-25:00"}, "LAB_ALERTS_QUIET: must look like 22:00-06:00"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_quotes_no_secret(
+    section: type[BaseSettings],
+    variables: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"{section.model_config['env_prefix']}{name}", value)
+    with pytest.raises(SettingsError) as raised:
+        load(section)
+    assert str(raised.value).startswith(said)
+    assert "SECRET" not in str(raised.value)
+    assert "\n" not in str(raised.value)

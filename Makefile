@@ -31,10 +31,10 @@ demo: $(VENV)/.runtime ## run the whole platform on embedded parts and print its
 	@$(BIN)/lab demo
 
 test: $(VENV)/.dev ## tests on embedded PostgreSQL and NATS (Mosquitto and Chromium where installed)
-	$(BIN)/pytest -q -m "not long"
+	$(BIN)/pytest -q -rs -m "not long"
 
 test-db: $(VENV)/.dev ## the database tests alone; LAB_TEST_DATABASE_URL names another server
-	$(BIN)/pytest -q -m "database and not long and not browser"
+	$(BIN)/pytest -q -rs -m "database and not long and not browser"
 
 test-full: $(VENV)/.dev ## everything, long tests whole
 	LAB_TEST_FULL=1 $(BIN)/pytest -q

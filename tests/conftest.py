@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 from sqlalchemy import Engine, text
@@ -14,6 +15,14 @@ from shared.db.engine import connect, sync_engine
 from shared.embedded import nats, postgres
 from shared.settings import Database
 from shared.site_file import parse
+
+# No deadlines: a busy machine is slow, not wrong. The same examples each time, but in test-full.
+hypothesis.settings.register_profile(
+    "project",
+    hypothesis.settings.get_profile("ci"),
+    derandomize="LAB_TEST_FULL" not in os.environ,
+)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

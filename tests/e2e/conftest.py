@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from services.api.main import listening, server
 from shared.db import migrate
@@ -24,6 +24,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Software drawing: the map needs WebGL where there is no graphics card.
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader"]
 ARGUMENTS += ["--enable-unsafe-swiftshader"]
+PATIENCE_S = 60  # a busy machine is slow, not wrong
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @dataclass
@@ -66,7 +68,7 @@ async def address(database_of_pages: Database, world: living.World) -> AsyncIter
     served = server(database_of_pages, finding_actions=True)
     with listening(Api(port=port)) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
-        await asyncio.wait_for(served.hub.listening.wait(), 20)
+        await asyncio.wait_for(served.hub.listening.wait(), PATIENCE_S)
         yield f"http://127.0.0.1:{port}"
         served.should_exit = True
         await task
@@ -90,6 +92,7 @@ def visit(browser: Browser, address: str) -> Open:
     async def open_page(path: str, **options: Any) -> AsyncIterator[Visit]:
         chosen = {"locale": "en-GB", "viewport": {"width": 1280, "height": 860}, **options}
         context = await browser.new_context(**chosen)
+        context.set_default_timeout(PATIENCE_S * 1000)
         seen = Visit(await context.new_page())
         seen.page.on("console", seen.heard)
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))

@@ -192,8 +192,8 @@ def test_no_end_of_the_supervisor_leaves_anything_running(
         assert sum(b"services.cli" in name for name in names) >= 4
     finally:
         demo.send_signal(ending)
-    out, err = demo.communicate(timeout=60)
-    deadline = time.monotonic() + 30
+    out, err = demo.communicate(timeout=200)
+    deadline = time.monotonic() + 60
     while left := alive(children):
         assert time.monotonic() < deadline, (left, out, err)
         time.sleep(0.1)
@@ -223,7 +223,7 @@ def test_a_bad_start_is_one_clear_line_and_exit_code_2(
         port = taken.getsockname()[1]
         places = {"full": full, "half": half, "taken": port, "free": free_port()}
         demo = lab("demo", *(each.format(**places) for each in arguments))
-        out, err = demo.communicate(timeout=60)
+        out, err = demo.communicate(timeout=200)
     assert demo.returncode == 2, (out, err)
     assert told in err
     assert "Traceback" not in err

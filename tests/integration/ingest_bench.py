@@ -50,7 +50,7 @@ class Bench:
 
     def settle(self, messages: int) -> dict[str, int]:
         """Wait until the ledger has counted this many messages."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             counted = self.counted()
             whole = [k for k in counted if k in ("stored", "repeat") or k.startswith("rejected:")]
@@ -61,7 +61,7 @@ class Bench:
 
 
 def wait_healthy(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:

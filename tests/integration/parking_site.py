@@ -79,7 +79,7 @@ def say(engine: Engine, bay: str, *states: tuple[float, float]) -> None:
 def settle(engine: Engine) -> None:
     """Until nothing is left, also what an older transaction of the server's own held back."""
     world.settle(engine)
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while world.rows(engine, BEHIND):
         assert time.monotonic() < give_up, "changes stay unseen"
         time.sleep(0.02)

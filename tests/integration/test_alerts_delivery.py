@@ -43,14 +43,14 @@ def gauge(engine: Engine, apply_site: Apply) -> int:
 
 
 def to(url: str, **more: Any) -> Alerts:
-    """Settings of a hasty operator: tries again at once, waits for nobody."""
-    hasty = {"retry_s": 0.001, "timeout_s": 0.5, "attempts": 4}
+    """Settings of a hasty operator: tries again at once."""
+    hasty = {"retry_s": 0.001, "timeout_s": 30, "attempts": 4}
     return Alerts(webhook_url=url, webhook_secret=SECRET, **{**hasty, **more})
 
 
 def mailing(box: Mailbox, **more: Any) -> Alerts:
     people = {"mail_from": "lab@city.example", "mail_to": "duty@city.example, chief@city.example"}
-    return Alerts(smtp_url=box.url, **{**people, "retry_s": 0.001, "timeout_s": 5, **more})
+    return Alerts(smtp_url=box.url, **{**people, "retry_s": 0.001, "timeout_s": 30, **more})
 
 
 def rises(engine: Engine, gauge: int, level: float = 0.9, minutes: int = 0) -> None:
@@ -90,7 +90,7 @@ def service(database: Database, settings: Alerts) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -117,9 +117,10 @@ def test_an_alert_is_tried_again_under_the_same_id_until_it_arrives(
     engine: Engine, gauge: int, receiver: Hook, answers: list[int]
 ) -> None:
     receiver.answers += answers
+    settings = to(receiver.url, timeout_s=2 if HANGS in answers else 30)
     rises(engine, gauge)
-    settle(engine, to(receiver.url))
-    assert deliver(engine, to(receiver.url)) == 1
+    settle(engine, settings)
+    assert deliver(engine, settings) == 1
     assert len(receiver.requests) == len(answers) + 1
     assert len({message_id for message_id, _ in receiver.requests}) == 1
     assert len(receiver.accepted) == 1
@@ -139,7 +140,8 @@ def test_after_the_last_attempt_it_is_given_up_with_the_reason(
     engine: Engine, gauge: int, receiver: Hook, answer: int, why: str
 ) -> None:
     receiver.answers += [answer] * 2
-    settings = to(receiver.url, attempts=2)
+    waits = 0.5 if answer in (HANGS, TRICKLES) else 30
+    settings = to(receiver.url, attempts=2, timeout_s=waits)
     rises(engine, gauge)
     settle(engine, settings)
     assert deliver(engine, settings) == 0

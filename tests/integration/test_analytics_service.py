@@ -52,7 +52,7 @@ def service(database: Database, **settings: float) -> Iterator[threading.Event]:
     assert failed == []
 
 
-def until(true: Callable[[], object], patience_s: float = 20) -> None:
+def until(true: Callable[[], object], patience_s: float = 60) -> None:
     give_up = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < give_up, "did not come about"
@@ -232,7 +232,7 @@ def test_a_wake_during_a_run_is_followed_by_another(engine: Engine) -> None:
     runner = Runner(Job("slow", work), engine, threading.Event(), 3600)
     thread = threading.Thread(target=runner)
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     runner()  # returns at once: somebody is at it
     assert runs == [1]
     go.set()

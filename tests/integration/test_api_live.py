@@ -39,7 +39,7 @@ class Running:
     async def stream(self, **params: Any) -> AsyncIterator[AsyncIterator[Event]]:
         headers = params.pop("headers", {})
         async with (
-            httpx.AsyncClient(timeout=20) as client,
+            httpx.AsyncClient(timeout=60) as client,
             client.stream("GET", f"{self.url}/v1/live", params=params, headers=headers) as answer,
         ):
             assert answer.status_code == 200
@@ -276,7 +276,7 @@ async def test_a_signal_stops_the_process_with_a_stream_open(
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         while True:
             try:
                 assert (await client.get(f"{url}/healthz")).status_code == 200
@@ -290,5 +290,5 @@ async def test_a_signal_stops_the_process_with_a_stream_open(
             process.send_signal(how)
             async for _ in lines:
                 pass
-    _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    _, errors = await asyncio.to_thread(process.communicate, timeout=60)
     assert errors == b""

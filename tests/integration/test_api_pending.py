@@ -35,7 +35,7 @@ def subscribed(broker: Broker) -> mqtt.Client:
     done = threading.Event()
     client.on_subscribe = lambda *_: done.set()
     client.subscribe(TOPIC, qos=1)
-    assert done.wait(10)
+    assert done.wait(60)
     return client
 
 
@@ -56,7 +56,7 @@ def test_queued_and_unacknowledged_messages_are_both_pending(broker: Broker) -> 
     client.on_message = lambda *_: received.release()
     publish(broker, 2)
     for _ in range(2):
-        assert received.acquire(timeout=10)
+        assert received.acquire(timeout=60)
     assert broker_monitor.pending(broker.monitor_url) == 2
     stop(client)
     publish(broker, 3)

@@ -114,7 +114,7 @@ def test_a_dump_while_ingest_writes_is_the_source_at_one_moment(
                 expected = checksums(then)
     finally:
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
         bench.close()
     assert count(engine, "uplink") > seen
     assert file.stat().st_mode & 0o077 == 0, "others may read personal text"

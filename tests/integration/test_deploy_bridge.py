@@ -34,7 +34,7 @@ def stack(tmp_path: Path) -> Iterator[int]:
     port, config = free_port(), tmp_path / "stack.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     child = spawn("stack", [str(MOSQUITTO), "-c", str(config)], log=tmp_path / "stack.log")
-    wait_until(lambda: listens(port), child, patience_s=20, what="did not listen")
+    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
     yield port
     child.stop()
 
@@ -80,7 +80,7 @@ def test_messages_of_qos_0_wait_for_ingest(
             lambda: arrived(client, bench, "first"), bridge, patience_s=60, what="carried nothing"
         )
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
         for i in range(20):
             client.publish(f"{PLACE}/devices/away-{i}/up", body(f"away-{i}"), qos=0)
         worker = ingest(database, broker, nats.free_port())
@@ -91,7 +91,7 @@ def test_messages_of_qos_0_wait_for_ingest(
         client.disconnect()
         client.loop_stop()
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
         bench.close()
 
 

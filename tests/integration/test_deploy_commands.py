@@ -117,7 +117,7 @@ def anonymous_is_refused(port: int) -> bool:
     refused: list[bool] = []
     client.on_connect = lambda _c, _u, _f, reason, _p: refused.append(reason.is_failure)
     client.connect("127.0.0.1", port)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not refused and time.monotonic() < deadline:
         client.loop(0.1)
     client.disconnect()
@@ -156,7 +156,7 @@ def on_nats(tmp_path: Path, empty: Database) -> Iterator[Machine]:
         log=tmp_path / "nats.log",
         env={**os.environ, **service["environment"]},
     )
-    wait_until(lambda: listens(mqtt_port), child, patience_s=30, what="did not listen")
+    wait_until(lambda: listens(mqtt_port), child, patience_s=60, what="did not listen")
     yield machine
     child.stop()
 
@@ -210,7 +210,7 @@ def on_mosquitto(tmp_path: Path, database: Database) -> Iterator[Machine]:
         log=tmp_path / "mosquitto.log",
         env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **service["environment"]},
     )
-    wait_until(lambda: listens(port), child, patience_s=30, what="did not listen")
+    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
     yield machine
     child.stop()
 

@@ -53,7 +53,7 @@ def mosquitto(directory: Path, name: str, more: str = "") -> tuple[Child, int]:
     config = directory / f"{name}.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{more}")
     child = spawn(name, [str(MOSQUITTO), "-c", str(config), "-v"], log=directory / f"{name}.log")
-    wait_until(lambda: listens(port), child, patience_s=20, what="did not listen")
+    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
     return child, port
 
 
@@ -67,7 +67,7 @@ def tts(tmp_path: Path, broker: Broker) -> Iterator[int]:
     wait_until(
         lambda: "v3/app1@ttn/devices/#" in subscribed.read_text(),
         bridge,
-        patience_s=30,
+        patience_s=60,
         what="did not subscribe",
     )
     yield port
@@ -92,11 +92,11 @@ def test_what_crosses_the_bridge_while_ingest_is_away_arrives(
     bench.client.on_message = lambda *_: crossed.release()
     bench.client.on_subscribe = lambda *_: watching.set()
     bench.client.subscribe("v3/app1@ttn/devices/#")
-    assert watching.wait(10)
+    assert watching.wait(60)
     network_server = connected(tts)
     for name in ("tts-v3/join_accept/df1", "tts-v3/uplink_message/df0"):
         network_server.publish(samples()[name].topic, samples()[name].body, qos=0)
-        assert crossed.acquire(timeout=20)
+        assert crossed.acquire(timeout=60)
     stopping = run(database, Mqtt(url=broker.url))
     assert bench.settle(2) == {"stored": 2}
     found = bench.rows("SELECT event, f_cnt FROM uplink ORDER BY event")

@@ -37,7 +37,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
         "max_queued_messages 100000\nmax_inflight_messages 2000\n"
     )
     child = spawn("mosquitto", [str(MOSQUITTO), "-c", str(config)], log=tmp_path / "mosquitto.log")
-    wait_until(lambda: listens(port), child, patience_s=20, what="did not listen")
+    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
     yield Broker(f"mqtt://127.0.0.1:{port}", "", child)
     child.stop()
 

@@ -51,7 +51,7 @@ def say(bench: Bench, bay: str, minute: float, state: int) -> None:
 
 def until(bench: Bench, wanted: list[tuple[str, datetime, bool]]) -> None:
     """Wait for exactly these live findings: bay, start, whether it lasts."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while True:
         found = [
             (row["device"], row["started_at"], row["ended_at"] is None) for row in bench.rows(LIVE)

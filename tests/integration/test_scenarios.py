@@ -49,7 +49,7 @@ def subscriber(url: str) -> Iterator[set[tuple[str, bytes]]]:
     client.reconnect_delay_set(1, 1)
     client.loop_start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         yield got
     finally:
         client.disconnect()
@@ -196,7 +196,7 @@ def test_mosquitto_takes_both_protocols(tmp_path: Path, protocol: str) -> None:
         wait_until(
             lambda: "running" in (tmp_path / "log").read_text(),
             child,
-            patience_s=30,
+            patience_s=60,
             what="did not start",
         )
         with publishing(settings, Event()) as publisher:

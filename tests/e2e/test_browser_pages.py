@@ -175,6 +175,20 @@ async def test_a_part_of_the_page_changes_by_a_link(visit: Open) -> None:
         assert sum("/static/chart.js" in url for url in seen.asked) == 1  # no reload
 
 
+async def test_a_refresh_that_fails_leaves_the_page_as_it_was(visit: Open) -> None:
+    async with visit("/pilots/1") as seen:
+        await ready(seen.page)
+        await seen.page.route(
+            "**/pilots/1", lambda route: route.fulfill(status=503, body="<p id='gone'>gone</p>")
+        )
+        for part in ("tiles", "evidence"):
+            async with seen.page.expect_response(lambda response: response.status == 503):
+                await seen.page.locator(f"#{part}").dispatch_event("stale")
+        await seen.page.wait_for_timeout(300)
+        await expect(tile(seen.page, "ciliwung-up")).to_be_visible()
+        await expect(seen.page.locator("figure.panel").first).to_be_visible()
+
+
 PHONE = {"viewport": {"width": 390, "height": 844}}
 DESKTOP = {"viewport": {"width": 1366, "height": 900}}
 

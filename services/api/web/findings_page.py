@@ -19,7 +19,7 @@ from services.api.problem import Conflict, NotFound
 from services.api.resources.finding_actions import Act, act, actions_of
 from services.api.resources.findings import Finding, Severity, find_finding, findings
 from services.api.resources.pilots import Pilot, pilots
-from services.api.resources.sites import sites
+from services.api.resources.sites import Site, sites
 from services.api.web import labels
 from services.api.web.choice import choice
 from services.api.web.render import ALL, missing, page
@@ -46,6 +46,15 @@ class Filters:
     course: Course | None
 
 
+@dataclass(frozen=True)
+class Known:
+    """What findings can be about, and the label of each kind."""
+
+    sites: Sequence[Site]
+    pilots: Sequence[Pilot]
+    words: Mapping[str, str]
+
+
 async def finding_words(connection: AsyncConnection) -> Mapping[str, str]:
     """Finding kind → its English label (a message id), as the pilot kinds describe them."""
     described = await connection.scalars(select(pilot_kind.c.description))
@@ -63,10 +72,8 @@ async def _form(request: Request) -> dict[str, str]:
 
 @router.get("/findings")
 async def _list(request: Request, connection: Db) -> HTMLResponse:
-    every_site = (await sites(connection, page=ALL)).items
-    every_pilot = (await pilots(connection, page=ALL)).items
-    words = await finding_words(connection)
-    chosen = _filters(request.query_params, [each.key for each in every_site], every_pilot, words)
+    known = await _known(connection)
+    chosen = _filters(request.query_params, known)
     found = await findings(
         connection,
         site_key=chosen.pilot.site if chosen.pilot else chosen.site,
@@ -81,12 +88,12 @@ async def _list(request: Request, connection: Db) -> HTMLResponse:
     return page(
         request,
         "findings_list.html",
-        **await _facts(request, connection, found.items),
+        **await _cards(request, connection, known, found.items),
         items=found.items,
         next=found.next,
         chosen=chosen,
-        sites=every_site,
-        pilots=every_pilot,
+        sites=known.sites,
+        pilots=known.pilots,
     )
 
 
@@ -129,34 +136,37 @@ async def _shown(
         found = await find_finding(connection, min(finding_id, _BEYOND))
     except NotFound:
         return missing(request)
-    facts = await _facts(request, connection, [found])
-    return page(request, "finding.html", status, finding=found, refused=refused, **facts)
+    cards = await _cards(request, connection, await _known(connection), [found])
+    return page(request, "finding.html", status, finding=found, refused=refused, **cards)
 
 
-async def _facts(
-    request: Request, connection: AsyncConnection, found: Sequence[Finding]
+async def _known(connection: AsyncConnection) -> Known:
+    return Known(
+        sites=(await sites(connection, page=ALL)).items,
+        pilots=(await pilots(connection, page=ALL)).items,
+        words=await finding_words(connection),
+    )
+
+
+async def _cards(
+    request: Request, connection: AsyncConnection, known: Known, found: Sequence[Finding]
 ) -> dict[str, Any]:
-    """What a card of a finding needs beside it."""
+    """What the card of a finding needs beside it."""
     return {
         "actions": await actions_of(connection, [each.id for each in found]),
         "allowed": handling.ALLOWED if is_on(request) else {},
-        "words": await finding_words(connection),
-        "zones": {each.key: each.zone for each in (await sites(connection, page=ALL)).items},
-        "names": {each.id: each for each in (await pilots(connection, page=ALL)).items},
+        "words": known.words,
+        "zones": {each.key: each.zone for each in known.sites},
+        "names": {each.id: each for each in known.pilots},
     }
 
 
-def _filters(
-    asked: Mapping[str, str],
-    site_keys: Sequence[str],
-    every_pilot: Sequence[Pilot],
-    words: Mapping[str, str],
-) -> Filters:
+def _filters(asked: Mapping[str, str], known: Known) -> Filters:
     """What was asked for, as far as it is on a list."""
     return Filters(
-        site=choice(asked.get("site"), site_keys),
-        pilot=next((each for each in every_pilot if str(each.id) == asked.get("pilot")), None),
-        kind=choice(asked.get("kind"), list(words)),
+        site=choice(asked.get("site"), [each.key for each in known.sites]),
+        pilot=next((each for each in known.pilots if str(each.id) == asked.get("pilot")), None),
+        kind=choice(asked.get("kind"), list(known.words)),
         severity=choice(asked.get("severity"), get_args(Severity)),
         state=choice(asked.get("state"), get_args(handling.State)),
         course=choice(asked.get("course"), get_args(Course)),

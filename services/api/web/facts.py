@@ -12,7 +12,6 @@ from shared.domain.property import PROPERTIES
 EVIDENCE: Final = {
     "peak_state": N_("highest Siaga state"),
     "peak_level_m": N_("peak level, m"),
-    "peak_at": N_("peak at"),
     "hours": N_("hours"),
     "volume_m3": N_("volume, m³"),
     "pulse_m3": N_("pulse, m³"),
@@ -26,6 +25,7 @@ EVIDENCE: Final = {
     "critical": N_("critical parameter"),
     "limit": N_("limit"),
     "peak_ratio": N_("share of the limit"),
+    "peak_at": N_("peak at"),
     "beyond": N_("beyond their limits"),
     "pollutants": N_("rests on"),
     "parameters": N_("parameters of the index"),

@@ -109,7 +109,7 @@ function options(figure, heads, state, width) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     padding: [12, 24, 0, 0],
     cursor: { y: false, points: { size: 7 } },
-    scales: bars ? { x: { range: widened }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : {},
+    scales: bars ? { x: { range: widened }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] } } : { x: { range: apart } },
     axes: [
       { ...axis, space: 76, incrs: isDaily(state.points) ? [1, 2, 5, 10, 30, 90, 365].map((days) => days * 86400) : undefined, values: (_, splits, __, ___, step) => splits.map((t) => (step >= 86400 ? day : isMidnight(t, clock) ? day : clock).format(t * 1000)) },
       { ...axis, size: 58, incrs: increments(digits), values: (_, splits) => splits.map((v) => number.format(v)) },
@@ -123,7 +123,7 @@ function options(figure, heads, state, width) {
         fill: bars ? resolved(`series-${i + 1}`) : undefined,
         dash: i > 2 ? [6, 3] : undefined,
         paths: bars ? uPlot.paths.bars({ size: [0.7, 40], gap: 1 }) : figure.dataset.form === "state" ? uPlot.paths.stepped({ align: 1 }) : undefined,
-        points: { show: !bars && undefined, size: 4 },
+        points: { show: bars ? false : state.points[i].length === 1 || undefined, size: 4 },
         value: (_, v) => label(v),
       })),
     ],
@@ -137,7 +137,8 @@ const increments = (digits) => Array.from({ length: 16 }, (_, i) => i - digits)
   .filter((step) => Number.isInteger(Number((step * 10 ** digits).toPrecision(12))));
 
 // One value a day needs no hours below it; a day with a changed clock has 23.
-const isDaily = (points) => points.every((own) => own.every((each, i) => !i || each.t - own[i - 1].t > 82000));
+const isDaily = (points) => points.some((own) => own.length > 1)
+  && points.every((own) => own.every((each, i) => !i || each.t - own[i - 1].t > 82000));
 
 // Room for half a bar on either side.
 function widened(u, low, high) {
@@ -146,6 +147,9 @@ function widened(u, low, high) {
   const half = Math.min(...steps, 86400) / 2;
   return [low - half, high + half];
 }
+
+// A single value stands in the middle of an hour, not of years.
+const apart = (u, low, high) => (u.data[0].length === 1 ? [low - 1800, low + 1800] : [low, high]);
 
 const isMidnight = (t, clock) => /^0?0.00$/.test(clock.format(t * 1000));
 

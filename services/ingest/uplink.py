@@ -37,6 +37,9 @@ class ByRadio:
 
     external_id: str
 
+    def __str__(self) -> str:
+        return self.external_id
+
 
 @dataclass(frozen=True, slots=True)
 class ByTopic:
@@ -45,12 +48,18 @@ class ByTopic:
     site: str
     device: str
 
+    def __str__(self) -> str:
+        return f"device {self.device!r} of site {self.site!r}"
+
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
     """A device named by its key at the site of the source: the sender told no identity."""
 
     key: str
+
+    def __str__(self) -> str:
+        return f"device {self.key!r}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`lab demo`: the whole platform on embedded parts, supervised by one process."""
 
+import shutil
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import orjson
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from services.cli import balance, sites
 from services.cli.app import SeedOption, app, stop_on_signals
@@ -20,7 +22,7 @@ from services.cli.parts import Addresses, addresses, command, service
 from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.embedded import nats, postgres
-from shared.embedded.child import Child
+from shared.embedded.child import Child, ChildFailed
 from shared.embedded.nats import free_port
 from shared.errors import OperatorError
 from shared.settings import Database
@@ -84,7 +86,10 @@ def demo(
             )
         )
         _announce(where, check=check)
-        _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
+        try:
+            _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
+        except DBAPIError as error:
+            raise _database_failed(directory, error) from error
         if check:
             now = clock.utc_now()
             simulator.stop(60)
@@ -101,6 +106,14 @@ def _check(
     for fault in faults:
         typer.echo(f"lab: {fault}", err=True)
     raise typer.Exit(1 if faults else 0)
+
+
+def _database_failed(directory: Path, error: DBAPIError) -> ChildFailed:
+    """What to tell when the database no longer answers, most often for want of space."""
+    free = shutil.disk_usage(directory).free // 2**20
+    reason = str(error.orig).strip().splitlines()[0]
+    log = directory / "postgres" / "postgres.log"
+    return ChildFailed(f"the database stopped: {reason} (log: {log}; free space there: {free} MB)")
 
 
 @contextmanager

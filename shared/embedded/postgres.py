@@ -6,6 +6,7 @@ Only its binaries: the wheel's own manager leaves servers running after a kill -
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -113,7 +114,9 @@ def _initialise(
         extra_groups=[] if account else None,
     )
     if done.returncode != 0:
-        raise ChildFailed(f"initdb failed in {directory}: {done.stderr.strip().splitlines()[-1]}")
+        lines = done.stderr.strip().splitlines() or ["it wrote nothing"]
+        reason = next((line for line in lines if re.search("error|could not", line)), lines[-1])
+        raise ChildFailed(f"initdb failed in {directory}: {reason}")
     making.rename(target)
 
 

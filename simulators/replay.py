@@ -103,7 +103,7 @@ def messages(file: Path, mapping: Map, site: str, shift: timedelta) -> Iterator[
     for record in records(file, mapping):
         if record.values:
             at = record.time + shift
-            body = {"time": at, "values": record.values}
+            body = {"time": at, "values": record.values, "history": True}
             payload = orjson.dumps(body, option=orjson.OPT_UTC_Z)
             topic = f"livinglab/{site}/{record.device}/up"
             yield Timed(at, Message.by_content(topic, payload))

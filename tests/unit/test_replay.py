@@ -51,7 +51,11 @@ def sent(file: Path, map_file: Path, shift: timedelta = timedelta(0)) -> list[tu
 @pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
 def test_rows_become_plain_messages(tmp_path: Path, name: str) -> None:
     file = table(tmp_path, HEAD + "2026-01-01T00:00:00Z,Depok,-0.062,0.1\n", name)
-    told = {"time": "2026-01-01T00:00:00Z", "values": {"level_cm": -0.062, "rain_mm": 0.1}}
+    told = {
+        "time": "2026-01-01T00:00:00Z",
+        "values": {"level_cm": -0.062, "rain_mm": 0.1},
+        "history": True,
+    }
     assert sent(file, mapped(tmp_path)) == [("livinglab/jakarta/depok/up", told)]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from services.api.resources.devices import Device
 from services.api.resources.findings import Finding
 from services.api.resources.latest import Latest
+from shared.domain.property import HEALTH
 
 Status = Literal["live", "silent", "unjudged", "waiting", "info", "warning", "alarm", "critical"]
 # The worst first: what one sign for many things shows.
@@ -21,7 +22,7 @@ _RANK: Final[tuple[Status, ...]] = (
     "live",
     "waiting",
 )
-_OF_ITSELF: Final = frozenset({"battery_voltage", "battery_level", "link_margin"})
+_OF_ITSELF: Final = frozenset({"battery_voltage", *HEALTH})
 SILENT_AFTER: Final = 3  # nominal intervals without a reading
 
 
@@ -66,7 +67,11 @@ def tiles(devices: Iterable[Device], latest: Iterable[Latest]) -> list[Tile]:
 
 def present_of(latest: Iterable[Latest]) -> datetime | None:
     """The newest measured time among rows that are not judged by the clock."""
-    times = (row.time for row in latest if row.origin != "measured" and row.derived_by is None)
+    times = (
+        row.time
+        for row in latest
+        if row.origin != "measured" and row.derived_by is None and row.property not in HEALTH
+    )
     return max((time for time in times if time is not None), default=None)
 
 
@@ -110,6 +115,6 @@ def worst(statuses: Iterable[Status]) -> Status:
 
 
 def _age(rows: Iterable[Latest]) -> float | None:
-    """Derived series do not count: they follow what was measured."""
-    measured = (row.age_s for row in rows if row.derived_by is None)
+    """Derived series do not count, nor what a network server tells of the device itself."""
+    measured = (row.age_s for row in rows if row.derived_by is None and row.property not in HEALTH)
     return min((age for age in measured if age is not None), default=None)

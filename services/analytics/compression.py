@@ -24,14 +24,17 @@ def job(kept: Retention) -> Job:
 def work(
     connection: Connection, progress: Progress, kept: Retention, now: datetime | None = None
 ) -> Slice:
-    """One chunk a slice; also those that late data opened again. Then nothing for an hour."""
+    """One chunk a slice; also those that late data opened again. Then nothing for an hour.
+
+    Each has one turn a sweep: what keeps arriving in an old one holds up no other.
+    """
     now = now or datetime.now(UTC)
     swept = progress.get("swept")
     if not kept.compress_days or (swept and now < datetime.fromisoformat(swept) + EVERY):
         return Slice(progress, more=False)
-    before = now - timedelta(days=kept.compress_days)
+    before, done = now - timedelta(days=kept.compress_days), progress.get("done", [])
     for table in TABLES:
         for chunk in timescale.uncompressed(connection, table, before):
-            if patient(connection, timescale.compress, chunk):
-                return Slice(progress, more=True)
+            if chunk not in done and patient(connection, timescale.compress, chunk):
+                return Slice({"done": [*done, chunk]}, more=True)
     return Slice({"swept": now.isoformat()}, more=False)

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from services.analytics import series
+from services.analytics import compression, series
+from services.analytics.runner import Progress
 from services.analytics.series import Derived, Replacement
 from services.cli import backup
 from shared.db import migrate, sites, storage, timescale
 from shared.db.engine import connect, sync_engine
 from shared.domain.quality import Quality
-from shared.settings import Database
+from shared.settings import Database, Retention
 from shared.site_file import parse
 from tests.integration import analytics_site as world
 from tests.integration.storage_world import DAY, NOW, compress, fill, observed, prune, uplink
@@ -150,6 +151,24 @@ def test_what_comes_late_joins_compressed_chunks_once(compressed: Engine) -> Non
     assert len(waiting(compressed, "reading")) == 1
     compress(compressed)
     assert waiting(compressed, "reading") == []
+
+
+def test_what_keeps_arriving_in_one_chunk_holds_up_no_other(compressed: Engine) -> None:
+    progress: Progress = {}
+    late = NOW - 45 * DAY
+    for turn in range(1, 10):
+        with compressed.begin() as connection:
+            for at in (late, NOW - 25 * DAY) if turn == 1 else (late,):
+                connection.execute(
+                    text("INSERT INTO reading VALUES (:at, 1, 1.5, 1)"),
+                    {"at": at + timedelta(seconds=turn)},
+                )
+        with compressed.begin() as connection:
+            progress, more, _ = compression.work(connection, progress, Retention(), NOW)
+        if not more:
+            break
+    assert turn == 3, "each of the two has one turn, and the sweep ends"
+    assert len(waiting(compressed, "reading")) == 1
 
 
 def test_derived_readings_are_replaced_in_compressed_chunks(compressed: Engine) -> None:

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from sqlalchemy import Engine, text
 
+from services.ingest import broker
 from shared.db.engine import sync_engine
-from shared.settings import Database
+from shared.settings import Database, Mqtt
 from tests.integration.test_site_apply import SITE, changed
 
 pytestmark = pytest.mark.database
@@ -111,10 +112,12 @@ def test_an_unreachable_broker_is_named(database: Database, nowhere: str) -> Non
     refused(lab("simulate", "recorded", LAB_MQTT_URL=broker), "LAB_MQTT_URL", nowhere)
 
 
-def test_a_server_that_speaks_no_mqtt_is_named(database: Database, taken: str) -> None:
-    broker = f"mqtt://127.0.0.1:{taken}"
-    done = lab("ingest", LAB_DATABASE_URL=database.url, LAB_MQTT_URL=broker)
-    refused(done, "LAB_MQTT_URL", "MQTT 3.1.1")
+def test_a_server_that_speaks_no_mqtt_is_named(taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "START_PATIENCE_S", 0.5)
+    connection = broker.Broker(Mqtt(url=f"mqtt://127.0.0.1:{taken}"))
+    with pytest.raises(broker.BrokerUnreachable, match=r"^LAB_MQTT_URL: .* MQTT 3\.1\.1"):
+        connection.start()
+    connection.stop()
 
 
 def test_an_empty_database_asks_for_an_upgrade(server_url: str) -> None:

@@ -60,7 +60,7 @@ class _RxInfo(_Model):
 
 
 class _DataRate(_Model):
-    bandwidth: Number | None = None  # kHz
+    bandwidth: Annotated[Number, Field(ge=0, le=1e6)] | None = None  # kHz
     spread_factor: int | None = None
 
 

@@ -48,7 +48,7 @@ class _DataUp(_Model):
     encoding_type: Literal["HEXA", "BASE64"] = "HEXA"
     encrypted: bool = False
     recv_time: Number
-    ul_frequency: Number | None = None  # MHz
+    ul_frequency: Annotated[Number, Field(ge=0, le=1e6)] | None = None  # MHz
     data_rate: str = ""
     gw_info: list[_Gateway] = []
 

@@ -160,8 +160,10 @@ async def test_a_form_that_is_refused_says_why(client: Client) -> None:
         assert "<form" in answer.text
     many = "&".join(f"x{number}=" for number in range(30))
     assert (await client.post("/findings/1/actions", content=many)).status_code == 422
-    for number in (99, 2**70):
+    for number in ("99", str(2**70), "9" * 5000):
         assert (await client.post(f"/findings/{number}/actions", data=SEEN)).status_code == 404
+        for kind in ("findings", "devices", "pilots"):
+            assert (await client.get(f"/{kind}/{number}")).status_code == 404
 
 
 async def test_notes_are_shown_as_text(client: Client) -> None:

@@ -28,7 +28,7 @@ SHOWN_MESSAGES = 20
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/devices/{device_id:int}")
+@router.get("/devices/{device_id:number}")
 async def _device(request: Request, connection: Db, device_id: int) -> HTMLResponse:
     now = datetime.now(UTC)
     try:

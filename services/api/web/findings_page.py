@@ -97,12 +97,12 @@ async def _list(request: Request, connection: Db) -> HTMLResponse:
     )
 
 
-@router.get("/findings/{finding_id:int}")
+@router.get("/findings/{finding_id:number}")
 async def _one(request: Request, connection: Db, finding_id: int) -> HTMLResponse:
     return await _shown(request, connection, finding_id)
 
 
-@router.post("/findings/{finding_id:int}/actions", dependencies=[Depends(may_write)])
+@router.post("/findings/{finding_id:number}/actions", dependencies=[Depends(may_write)])
 async def _act(
     request: Request,
     connection: Transaction,

@@ -25,7 +25,7 @@ from services.api.web.status import alarms, capacity, present_of, tiles
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/pilots/{pilot_id:int}")
+@router.get("/pilots/{pilot_id:number}")
 async def _pilot(request: Request, connection: Db, pilot_id: int) -> HTMLResponse:
     now = datetime.now(UTC)
     try:

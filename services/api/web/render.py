@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from services.api.listing import Page
 from services.api.web import i18n, labels
@@ -32,6 +33,15 @@ _HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 _A_YEAR: Final = 365 * 86_400
+
+
+class _Number(IntegerConvertor):
+    """A number in an address; of thousands of digits Python would make none."""
+
+    regex = "[0-9]{1,30}"
+
+
+register_url_convertor("number", _Number())
 
 
 def language_of(request: Request) -> Language:

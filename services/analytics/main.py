@@ -7,7 +7,16 @@ import structlog
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
-from services.analytics import compression, listen, pilot, pilot_job, retention, rollup, silent
+from services.analytics import (
+    compression,
+    departed,
+    listen,
+    pilot,
+    pilot_job,
+    retention,
+    rollup,
+    silent,
+)
 from services.analytics.alerts import announce, sender
 from services.analytics.outcomes.job import JOB as OUTCOMES
 from services.analytics.outcomes.metric import Metric, metrics, unchanged
@@ -60,7 +69,8 @@ def jobs(alerts: Alerts = UNSENT, kept: Retention = KEPT) -> list[Job]:
     kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
     followers = [rollup.JOB, *kinds, OUTCOMES, silent.JOB]
     names = [job.name for job in followers]
-    return [*followers, announce.job(alerts), compression.job(kept), retention.job(names, kept)]
+    keeping = [compression.job(kept), retention.job(names, kept)]
+    return [*followers, departed.JOB, announce.job(alerts), *keeping]
 
 
 def describe(engine: Engine) -> None:

@@ -106,6 +106,11 @@ def test_every_kind_of_finding_has_words_in_every_language() -> None:
     assert all(len(set(words)) == 3 and all(words) for t in tables for words in t.values())
 
 
+def test_the_line_names_the_rule_that_was_met() -> None:
+    full = dataclasses.replace(ALERT, kind="threshold", evidence={"rule": "to be emptied"})
+    assert "beyond its limit · to be emptied · g1" in wording.lines(full)["en"]
+
+
 def test_a_kind_without_words_is_told_by_its_name() -> None:
     assert "moonquake · g1" in wording.lines(dataclasses.replace(ALERT, kind="moonquake"))["ko"]
 

@@ -62,7 +62,7 @@ SINCE: Final = ("since {}", "sejak {}", "{}부터")
 
 
 def lines(alert: Alert) -> dict[str, str]:
-    """The line in each language: severity, what, where, when on the clocks of the site.
+    """The line in each language: severity, what (by which rule), where, when on the site's clocks.
 
     What is not measured says so. No line breaks: it may become a subject or a text message.
     """
@@ -71,8 +71,8 @@ def lines(alert: Alert) -> dict[str, str]:
 
 def _line(alert: Alert, language: int) -> str:
     what = WHAT[alert.kind][language] if alert.kind in WHAT else label(alert.kind)
-    where = (alert.device, alert.pilot, alert.site_name)
-    parts = [what, *(each for each in where if each), _when(alert, language)]
+    where = (alert.evidence.get("rule"), alert.device, alert.pilot, alert.site_name)
+    parts = [what, *(str(each) for each in where if each), _when(alert, language)]
     if alert.origin in ORIGIN:
         parts.append(f"({ORIGIN[alert.origin][language]})")
     return " ".join(f"{SEVERITY[alert.severity][language]}: {' · '.join(parts)}".split())

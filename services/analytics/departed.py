@@ -17,7 +17,7 @@ _END: Final = text("""
     SET ended_at = greatest(finding.started_at, (
             SELECT max(time) FROM reading WHERE reading.datastream_id = finding.datastream_id
         )),
-        evidence = finding.evidence || '{"ended": "left the pilot"}'
+        evidence = finding.evidence || '{"ended": "left_pilot"}'
     FROM pilot, datastream, device
     WHERE finding.ended_at IS NULL AND finding.withdrawn_at IS NULL
       AND pilot.id = finding.pilot_id

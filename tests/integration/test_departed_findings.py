@@ -60,21 +60,21 @@ def test_a_device_that_moves_is_judged_in_its_new_pilot_alone(
 ) -> None:
     apply_site(site("two"))
     world.settle(engine)
-    assert findings(engine) == [("one", False, "left the pilot"), ("two", True, None)]
+    assert findings(engine) == [("one", False, "left_pilot"), ("two", True, None)]
 
 
 @pytest.mark.usefixtures("high")
 def test_a_device_without_a_pilot_leaves_nothing_open(engine: Engine, apply_site: Apply) -> None:
     apply_site(site(None))
     world.settle(engine)
-    assert findings(engine) == [("one", False, "left the pilot")]
+    assert findings(engine) == [("one", False, "left_pilot")]
 
 
 @pytest.mark.usefixtures("high")
 def test_a_pilot_of_no_kind_leaves_nothing_open(engine: Engine, apply_site: Apply) -> None:
     apply_site(site("one", kind=None))
     world.settle(engine)
-    assert findings(engine) == [("one", False, "left the pilot")]
+    assert findings(engine) == [("one", False, "left_pilot")]
 
 
 @pytest.mark.usefixtures("high")

@@ -21,6 +21,7 @@ from services.analytics.runner import Job, Progress, Slice
 from shared.domain.property import HEALTH
 
 KIND: Final = "silent"
+LABEL: Final = "Device is silent"
 SEVERITY: Final = "warning"
 INTERVALS: Final = 3
 FLOOR_S: Final = 300.0  # radio and network servers pause for minutes without anything being wrong

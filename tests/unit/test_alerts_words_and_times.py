@@ -11,6 +11,7 @@ from services.analytics import silent
 from services.analytics.alerts import mail, quiet, webhook, wording
 from services.analytics.alerts.alert import Alert
 from services.analytics.pilot import kinds
+from services.api.web import i18n
 from shared.settings import Alerts, SettingsError, load, signing_key
 
 NIGHT = (time(22), time(6))
@@ -102,8 +103,16 @@ def test_what_is_not_measured_says_so_and_what_is_over_says_until_when() -> None
 def test_every_kind_of_finding_has_words_in_every_language() -> None:
     found = {each.kind for pilot in kinds().values() for each in pilot.findings} | {silent.KIND}
     assert found <= wording.WHAT.keys()
-    tables = (wording.WHAT, wording.SEVERITY, wording.ORIGIN)
+    assert all(len(set(words)) == 2 and all(words) for words in wording.WHAT.values())
+    tables = (wording.SEVERITY, wording.ORIGIN)
     assert all(len(set(words)) == 3 and all(words) for t in tables for words in t.values())
+
+
+@pytest.mark.parametrize(("place", "language"), [(0, "id"), (1, "ko")])
+def test_pages_say_the_same_of_a_finding(place: int, language: str) -> None:
+    pages = i18n.load()[language]
+    said = {kind: pages.word(wording.label(kind)) for kind in wording.WHAT}
+    assert said == {kind: words[place] for kind, words in wording.WHAT.items()}
 
 
 def test_the_line_names_the_rule_that_was_met() -> None:

@@ -5,48 +5,32 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from services.analytics import silent
 from services.analytics.alerts.alert import Alert
 from services.analytics.pilot import kinds
 
 LANGUAGES: Final = ("en", "id", "ko")
 
-# By language in the order above. A kind of finding not listed is told by its English label.
-WHAT: Final[Mapping[str, tuple[str, str, str]]] = {
-    "air_quality": ("Unhealthy air", "Udara tidak sehat", "대기질 나쁨"),
+# Indonesian and Korean; English is what the pilot kind calls it, so that pages say the same. A kind
+# of finding not listed is told in English.
+WHAT: Final[Mapping[str, tuple[str, str]]] = {
+    "air_quality": ("Udara tidak sehat", "대기질 나쁨"),
     "continuous_flow": (
-        "No dry hour for 24 hours",
         "Tidak ada jam tanpa aliran selama 24 jam",
         "24시간 동안 물이 멈춘 시간이 없음",
     ),
-    "flood": (
-        "Level at Siaga 3 or above",
-        "Muka air pada Siaga 3 atau lebih",
-        "수위가 시아가(Siaga) 3 이상",
-    ),
-    "full": ("Car park full", "Tempat parkir penuh", "주차장 만차"),
-    "leakage": ("Leak suspected", "Dugaan kebocoran", "누수 의심"),
-    "meter_gap": (
-        "No reading for more than 24 hours",
-        "Tidak ada bacaan lebih dari 24 jam",
-        "24시간 넘게 값이 없음",
-    ),
+    "flood": ("Muka air pada Siaga 3 atau lebih", "수위가 시아가(Siaga) 3 이상"),
+    "full": ("Tempat parkir penuh", "주차장 만차"),
+    "leakage": ("Dugaan kebocoran", "누수 의심"),
+    "meter_gap": ("Tidak ada bacaan lebih dari 24 jam", "24시간 넘게 값이 없음"),
     "meter_reset": (
-        "Index reset, meter replaced, or alien readings",
         "Indeks direset, meter diganti, atau bacaan asing",
         "지침 초기화, 계량기 교체 또는 이질적인 값",
     ),
-    "overstay": (
-        "Parked longer than allowed",
-        "Parkir melebihi batas waktu",
-        "허용 시간을 넘긴 주차",
-    ),
-    "silent": ("Device is silent", "Perangkat diam", "기기 무응답"),
-    "threshold": ("Value beyond its limit", "Nilai melampaui batas", "값이 한계를 벗어남"),
-    "water_quality": (
-        "Water quality beyond its limit",
-        "Mutu air melampaui batas",
-        "수질 기준 초과",
-    ),
+    "overstay": ("Parkir melebihi batas waktu", "허용 시간을 넘긴 주차"),
+    "silent": ("Perangkat diam", "기기 무응답"),
+    "threshold": ("Nilai melampaui batas", "값이 한계를 벗어남"),
+    "water_quality": ("Mutu air melampaui batas", "수질 기준 초과"),
 }
 SEVERITY: Final[Mapping[str, tuple[str, str, str]]] = {
     "info": ("Notice", "Pemberitahuan", "알림"),
@@ -70,7 +54,8 @@ def lines(alert: Alert) -> dict[str, str]:
 
 
 def _line(alert: Alert, language: int) -> str:
-    what = WHAT[alert.kind][language] if alert.kind in WHAT else label(alert.kind)
+    english = label(alert.kind)
+    what = (english, *WHAT.get(alert.kind, (english, english)))[language]
     where = (alert.evidence.get("rule"), alert.device, alert.pilot, alert.site_name)
     parts = [what, *(str(each) for each in where if each), _when(alert, language)]
     if alert.origin in ORIGIN:
@@ -79,9 +64,9 @@ def _line(alert: Alert, language: int) -> str:
 
 
 def label(kind: str) -> str:
-    """What a pilot kind calls this kind of finding, in English; its key where none does."""
-    described = (each for pilot in kinds().values() for each in pilot.findings)
-    return next((each.label for each in described if each.kind == kind), kind)
+    """What this kind of finding is called, in English; its key where nothing names it."""
+    described = {each.kind: each.label for pilot in kinds().values() for each in pilot.findings}
+    return {silent.KIND: silent.LABEL, **described}.get(kind, kind)
 
 
 def _when(alert: Alert, language: int) -> str:

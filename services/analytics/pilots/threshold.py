@@ -229,7 +229,7 @@ KIND: Final = PilotKind(
     services=(),
     observes=(EVERY,),
     derives=(),
-    findings=(FindingKind("threshold", SEVERITIES, "A limit was passed"),),
+    findings=(FindingKind("threshold", SEVERITIES, "Value beyond its limit"),),
     panels=(Panel("", EVERY, limits="rules"),),
     analyse=analyse,
 )

@@ -159,8 +159,10 @@ KIND: Final = PilotKind(
     observes=OBSERVES,
     derives=tuple(dict.fromkeys(name for name, _ in (*ALL_OF_AIR, *ALL_OF_WATER))),
     findings=(
-        FindingKind(air.FINDING, air.SEVERITIES, "Air unhealthy by what is measured"),
-        FindingKind(water.FINDING, ("warning", "alarm", "critical"), "Water beyond its limits"),
+        FindingKind(air.FINDING, air.SEVERITIES, "Unhealthy air"),
+        FindingKind(
+            water.FINDING, ("warning", "alarm", "critical"), "Water quality beyond its limit"
+        ),
     ),
     panels=(
         Panel("Air quality index of what is measured, 24 hours", air.TOTAL),

@@ -149,9 +149,7 @@ KIND: Final = PilotKind(
     services=("WAT-01", "WAT-02"),
     observes=(FLOW, LEVEL),
     derives=meters.DERIVED,
-    findings=(
-        FindingKind(leaks.FINDING, ("warning", "alarm", "critical"), "More water flows at night"),
-    ),
+    findings=(FindingKind(leaks.FINDING, ("warning", "alarm", "critical"), "Leak suspected"),),
     panels=(
         Panel("Night flow", NIGHTLY),
         Panel("Net inflow", HOURLY),

@@ -145,8 +145,8 @@ KIND: Final = PilotKind(
     observes=(BAY, COUNT),
     derives=(OCCUPANCY, ARRIVALS, TURNOVER, STAY_MEAN),
     findings=(
-        FindingKind(overstay.FINDING, ("warning",), "Stay beyond the limit"),
-        FindingKind(full.FINDING, ("warning",), "Parking full"),
+        FindingKind(overstay.FINDING, ("warning",), "Parked longer than allowed"),
+        FindingKind(full.FINDING, ("warning",), "Car park full"),
     ),
     panels=(
         Panel("Occupancy", OCCUPANCY, "chart"),

@@ -130,3 +130,39 @@ async def test_derived_series_are_never_averaged_below_their_own_step(address: s
         page = (await get(address, f"/pilots/2?period={period}")).text
         figure = page.partition("panel-water_consumption")[2].partition("</caption>")[0]
         assert words in figure, period
+
+
+async def test_a_finding_says_what_and_where(address: str) -> None:
+    page = (await get(address, "/findings/1")).text
+    [heading] = re.findall(r"<h1>(.*?)</h1>", page)
+    what, device, site = heading.split(" · ")
+    assert site == "Cibinong"
+    assert f"<title>{heading} · " in page
+    assert f">{device}</a>" in page
+    assert 'href="/findings/1"' not in page
+    assert f">{what}</a>" in (await get(address, "/findings")).text
+
+
+async def test_two_pilots_of_one_service_differ_in_their_titles(address: str) -> None:
+    titles = [
+        re.findall("<title>(.*?)</title>", (await get(address, f"/pilots/{n}")).text)[0]
+        for n in (1, 3)
+    ]
+    assert " · flood · " in titles[0]
+    assert " · river · " in titles[1]
+
+
+async def test_single_values_and_messages_are_told_to_the_second(address: str) -> None:
+    clock = re.compile(r"<time[^>]*>[^<]* \d\d:\d\d:\d\d</time>")
+    figure = (await get(address, "/pilots/1?device=ciliwung-up&step=raw")).text.partition("<fig")[2]
+    assert clock.search(figure)
+    assert not clock.search((await get(address, "/pilots/1?device=ciliwung-up&step=1h")).text)
+    assert clock.search((await get(address, "/devices/1")).text.partition('id="messages"')[2])
+
+
+async def test_the_table_of_a_chart_is_folded_away_but_there(address: str) -> None:
+    page = (await get(address, "/pilots/1?lang=id")).text
+    figure = page.partition("<figure")[2].partition("</figure>")[0]
+    folded = figure.partition('<details class="data">')[2].partition("</details>")[0]
+    assert ">Tabel</summary>" in folded
+    assert "data-v=" in folded

@@ -17,6 +17,7 @@ from services.api.resources.rejects import rejects
 from services.api.resources.sites import find_site
 from services.api.resources.uplinks import uplinks
 from services.api.web import series
+from services.api.web.area import areas, of_areas
 from services.api.web.findings_page import finding_words
 from services.api.web.frames import frames
 from services.api.web.render import ALL, missing, page
@@ -65,6 +66,8 @@ async def _device(request: Request, connection: Db, device_id: int) -> HTMLRespo
         site=await find_site(connection, device.site),
         now=now,
         tiles=tiles([device], together.items),
+        areas=areas(newest),
+        of_areas=of_areas(newest),
         present=present_of(together.items),
         capacity=capacity(pilot.params if pilot else {}),
         alarms=alarms(found),

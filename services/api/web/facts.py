@@ -72,6 +72,7 @@ EVIDENCE: Final = {
 }
 # Values that are words of ours; others are shown as they are.
 VALUE: Final = {
+    "all": N_("the whole pilot"),
     "good": N_("good"),
     "moderate": N_("moderate"),
     "unhealthy": N_("unhealthy"),

@@ -156,7 +156,7 @@ async def _cards(
         "actions": await actions_of(connection, [each.id for each in found]),
         "allowed": handling.ALLOWED if is_on(request) else {},
         "words": known.words,
-        "zones": {each.key: each.zone for each in known.sites},
+        "places": {each.key: each for each in known.sites},
         "names": {each.id: each for each in known.pilots},
     }
 

@@ -75,6 +75,10 @@ class Language:
         """A time on the clocks of `zone`, e.g. 22 Nov 2026 17:05."""
         return f"{self.day(time, zone)} {self._in(zone, time, 'Hm')}"
 
+    def second(self, time: datetime, zone: str) -> str:
+        """A time to the second on the clocks of `zone`, e.g. 22 Nov 2026 17:05:09."""
+        return f"{self.day(time, zone)} {self._in(zone, time, 'Hms')}"
+
     def span(self, start: datetime, end: datetime, zone: str) -> str:
         """Days from `start` to before `end`, e.g. 1 – 30 Nov 2026."""
         last = end - timedelta(microseconds=1)

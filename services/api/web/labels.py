@@ -155,15 +155,22 @@ def unit_sign(unit: str) -> str:
 
 
 def property_label(key: str) -> str:
-    """English label of an observed property (a message id); its key where it is unknown."""
+    """English label of an observed property (a message id); an unknown one with spaces."""
     known = PROPERTIES.get(key)
-    return known.label if known else key
+    return known.label if known else key.replace("_", " ")
 
 
 def property_decimals(key: str) -> int:
     """Decimal places an observed property is shown with."""
     known = PROPERTIES.get(key)
     return known.decimals if known else 2
+
+
+def channel(key: str) -> tuple[str, str]:
+    """A channel as the station it is of and an English label (a message id), each perhaps
+    empty: environment pilots name what a figure is of after the station."""
+    station, _, last = key.rpartition(".")
+    return (station, PROPERTIES[last].label) if last in PROPERTIES else (key, "")
 
 
 def steps(form: str) -> Mapping[str, str]:

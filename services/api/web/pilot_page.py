@@ -16,6 +16,7 @@ from services.api.resources.outcomes import outcomes
 from services.api.resources.pilots import find_pilot
 from services.api.resources.sites import find_site
 from services.api.web import series
+from services.api.web.area import areas, of_areas
 from services.api.web.evidence import by_metric
 from services.api.web.findings_page import finding_words
 from services.api.web.render import ALL, missing, page
@@ -49,6 +50,8 @@ async def _pilot(request: Request, connection: Db, pilot_id: int) -> HTMLRespons
         site=await find_site(connection, at),
         now=now,
         tiles=tiles(here, newest),
+        areas=areas(newest),
+        of_areas=of_areas(newest),
         present=present_of(newest),
         moved_days=max((each.shift_s for each in here), default=0) // 86_400,
         unlimited=bool(limits) and not any(pilot.params.get(name) for name in limits),

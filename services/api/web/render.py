@@ -93,6 +93,11 @@ def _static(name: str) -> str:
     return f"/static/{name}?v={_DIGESTS[name]}"
 
 
+def _channel(language: Language, key: str) -> str:
+    station, label = labels.channel(key)
+    return ", ".join(each for each in (station, language.word(label)) if each)
+
+
 def _digests() -> Mapping[str, str]:
     own = (path for path in STATIC.iterdir() if path.is_file())
     return {path.name: blake2b(path.read_bytes(), digest_size=6).hexdigest() for path in own}
@@ -114,12 +119,14 @@ def _environment(language: Language) -> Environment:
         short=language.short,
         percent=language.percent,
         moment=language.moment,
+        second=language.second,
         day=language.day,
         ago=language.ago,
         duration=language.duration,
         said=partial(said, language),
         unit=labels.unit_sign,
         property_label=lambda key: language.word(labels.property_label(key)),
+        channel=partial(_channel, language),
         decimals=labels.property_decimals,
     )
     environment.globals.update(

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from services.api.resources.devices import Device
 from services.api.resources.findings import Finding
 from services.api.resources.latest import Latest
+from services.api.web.area import of_areas
 from shared.domain.property import HEALTH
 
 Status = Literal["live", "silent", "unjudged", "waiting", "info", "warning", "alarm", "critical"]
@@ -51,9 +52,12 @@ def speaking(age_s: float | None, interval_s: int | None) -> Status:
 
 def tiles(devices: Iterable[Device], latest: Iterable[Latest]) -> list[Tile]:
     """One tile a device, in the devices' order. latest: of the whole of their pilots, for a
-    simulated or recorded device is silent only when others of its pilot were heard since."""
+    simulated or recorded device is silent only when others of its pilot were heard since.
+    What is of an area is in no tile of a device."""
+    latest = list(latest)
+    elsewhere = of_areas(latest)
     rows: dict[int, list[Latest]] = {}
-    for row in latest:
+    for row in (each for each in latest if each.datastream_id not in elsewhere):
         rows.setdefault(row.device_id, []).append(row)
     behind = _behind(rows.values())
     made = []

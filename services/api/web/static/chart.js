@@ -156,7 +156,11 @@ const isMidnight = (t, clock) => /^0?0.00$/.test(clock.format(t * 1000));
 function draw(figure) {
   const plot = figure.querySelector(".plot");
   const table = read(figure);
-  if (!table.points.some((own) => own.length)) return finish(figure);
+  if (!table.points.some((own) => own.length)) {
+    plot.state?.chart.destroy();
+    plot.state = undefined;
+    return finish(figure);
+  }
   const state = plot.state?.names === names(table.heads) ? plot.state : undefined;
   if (state) {
     state.points = table.points;

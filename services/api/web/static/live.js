@@ -38,10 +38,15 @@ function show(row) {
 
 function grow() {
   for (const tile of tiles().querySelectorAll(".tile")) {
-    const times = [...tile.querySelectorAll("[data-time]:not([data-derived])")]
+    const isArea = tile.classList.contains("area"); // only derived values, of no one device
+    const times = [...tile.querySelectorAll(isArea ? "[data-time]" : "[data-time]:not([data-derived])")]
       .map((place) => Number(place.dataset.time)).filter(Boolean);
     if (!times.length) continue;
     const age = now() - Math.max(...times);
+    if (isArea) {
+      tile.querySelector(".age").textContent = ago(age);
+      continue;
+    }
     const interval = Number(tile.dataset.interval);
     const judged = (present ?? now()) - Math.max(...times);
     const status = !interval ? "unjudged" : judged > silentAfter * interval ? "silent" : "live";

@@ -1,9 +1,10 @@
 """A small site for the analytics tests, and readings written the way ingest commits them."""
 
 import copy
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, text
 
@@ -11,6 +12,7 @@ from services.analytics.main import jobs
 from services.analytics.runner import run_slice
 
 Reading = tuple[datetime, float, int]
+SEEDS: Final = range(6 if "LAB_TEST_FULL" in os.environ else 1)  # of orders of arrival to try
 
 SITE: dict[str, Any] = {
     "site": {

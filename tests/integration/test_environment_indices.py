@@ -122,7 +122,7 @@ def test_readings_in_order_let_findings_grow_only(engine: Engine, park: dict[str
     assert air["ended_at"] > MIDNIGHT + 48 * HOUR
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", world.SEEDS)
 def test_any_order_of_arrival_gives_the_same(
     engine: Engine, park: dict[str, int], seed: int
 ) -> None:

@@ -166,7 +166,7 @@ def test_unusable_params_are_named_and_do_not_stop_the_rest(
     assert len(live(engine)) == 2  # what was owed has been made good
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", world.SEEDS)
 def test_any_order_of_arrival_gives_the_same_live_findings(
     engine: Engine, gauge: int, seed: int
 ) -> None:

@@ -190,7 +190,7 @@ def test_a_told_repair_ends_the_leak_at_its_time(
     assert leak["evidence"]["repair"] == "told"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", world.SEEDS)
 def test_any_order_with_repeats_gives_the_same(
     engine: Engine, streams: dict[str, int], seed: int
 ) -> None:

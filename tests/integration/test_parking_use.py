@@ -197,7 +197,7 @@ def faulty(seed: int, days: int) -> dict[str, list[world.Reading]]:
     return said
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", world.SEEDS)
 def test_any_order_of_arrival_gives_the_same_readings_and_findings(
     engine: Engine, apply_site: Apply, seed: int
 ) -> None:

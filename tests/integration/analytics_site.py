@@ -2,6 +2,7 @@
 
 import copy
 import os
+import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -131,6 +132,22 @@ def write(engine: Engine, datastream_id: int, readings: Sequence[Reading]) -> No
             """),
             scope,
         )
+
+
+def arrive_anyhow(
+    engine: Engine, datastream_id: int, readings: Sequence[Reading], chance: random.Random
+) -> None:
+    """Begin anew, and let readings come in any order, a few at a time, jobs running in between."""
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
+    left = chance.sample(readings, len(readings))
+    while left:
+        count = chance.randint(1, 25)
+        write(engine, datastream_id, left[:count])
+        left = left[count:]
+        if chance.random() < 0.7:
+            settle(engine)
+    settle(engine)
 
 
 def settle(engine: Engine) -> None:

@@ -1,8 +1,10 @@
-"""A publisher that waits for its acknowledgements, and questions to the database."""
+"""A running ingest, a publisher that waits for acknowledgements, questions to the database."""
 
 import json
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -10,7 +12,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import Engine, text
 
-from shared.embedded.nats import Broker
+from services.ingest import main
+from shared.embedded.nats import Broker, free_port
+from shared.settings import Database, Ingest, Mqtt
 
 
 class Bench:
@@ -58,6 +62,25 @@ class Bench:
                 return counted
             assert time.monotonic() < deadline, counted
             time.sleep(0.05)
+
+
+@contextmanager
+def ingesting(database: Database, engine: Engine, broker: Broker) -> Iterator[Bench]:
+    """Ingest in a thread; it must have ended when the context does."""
+    stop, port = threading.Event(), free_port()
+    worker = threading.Thread(
+        target=main.run,
+        args=(database, Mqtt(url=broker.url), Ingest(health_port=port, batch_ms=20), stop),
+        daemon=True,
+    )
+    worker.start()
+    wait_healthy(port)
+    bench = Bench(broker, engine)
+    yield bench
+    bench.close()
+    stop.set()
+    worker.join(20)
+    assert not worker.is_alive()
 
 
 def wait_healthy(port: int) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from tests.integration import analytics_site as world
 
@@ -179,14 +179,5 @@ def test_any_order_of_arrival_gives_the_same_live_findings(
     world.settle(engine)
     wanted = live(engine)
     assert len(wanted) >= 2
-    with engine.begin() as connection:
-        connection.execute(text("TRUNCATE reading, finding, change, reading_hourly, job CASCADE"))
-    chance.shuffle(series)
-    while series:
-        count = chance.randint(1, 25)
-        world.write(engine, gauge, series[:count])
-        series = series[count:]
-        if chance.random() < 0.7:
-            world.settle(engine)
-    world.settle(engine)
+    world.arrive_anyhow(engine, gauge, series, chance)
     assert live(engine) == wanted

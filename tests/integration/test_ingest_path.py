@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.ingest import main
-from shared.embedded.nats import Broker, free_port
-from shared.settings import Database, Ingest, Mqtt
-from tests.integration.ingest_bench import Bench, wait_healthy
+from shared.embedded.nats import Broker
+from shared.settings import Database
+from tests.integration.ingest_bench import Bench, ingesting
 from tests.integration.test_site_apply import changed
 
 pytestmark = pytest.mark.database
@@ -79,20 +77,8 @@ def bench(
     database: Database, engine: Engine, broker: Broker, apply_site: Callable[..., Any]
 ) -> Iterator[Bench]:
     apply_site(site())
-    stop, port = threading.Event(), free_port()
-    worker = threading.Thread(
-        target=main.run,
-        args=(database, Mqtt(url=broker.url), Ingest(health_port=port, batch_ms=20), stop),
-        daemon=True,
-    )
-    worker.start()
-    wait_healthy(port)
-    bench = Bench(broker, engine)
-    yield bench
-    bench.close()
-    stop.set()
-    worker.join(20)
-    assert not worker.is_alive()
+    with ingesting(database, engine, broker) as bench:
+        yield bench
 
 
 def test_a_decoded_uplink_becomes_readings_in_canonical_units(bench: Bench) -> None:

@@ -1,7 +1,6 @@
 """Every sample of a network server through a real broker: uplinks, readings, events, the ledger."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from services.ingest import device_event, main
-from shared.embedded.nats import Broker, free_port
-from shared.settings import Database, Ingest, Mqtt
-from tests.integration.ingest_bench import Bench, wait_healthy
+from services.ingest import device_event
+from shared.embedded.nats import Broker
+from shared.settings import Database
+from tests.integration.ingest_bench import Bench, ingesting
 from tests.vectors import FREE_TOPICS, samples
 
 pytestmark = pytest.mark.database
@@ -82,20 +81,8 @@ def bench(
     database: Database, engine: Engine, broker: Broker, apply_site: Callable[..., Any]
 ) -> Iterator[Bench]:
     apply_site(SITE)
-    stop, port = threading.Event(), free_port()
-    worker = threading.Thread(
-        target=main.run,
-        args=(database, Mqtt(url=broker.url), Ingest(health_port=port, batch_ms=20), stop),
-        daemon=True,
-    )
-    worker.start()
-    wait_healthy(port)
-    bench = Bench(broker, engine)
-    yield bench
-    bench.close()
-    stop.set()
-    worker.join(20)
-    assert not worker.is_alive()
+    with ingesting(database, engine, broker) as bench:
+        yield bench
 
 
 def test_every_sample_of_a_network_server_is_accounted_for(bench: Bench) -> None:

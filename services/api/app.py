@@ -6,21 +6,25 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from services.api import live, problem, resources, stream
-from services.api.contract import PREFIX, known_parameters
+from services.api.access.guard import Guarded, every, require_guarded
+from services.api.access.known import Known
+from services.api.contract import PREFIX
 from services.api.head import Head
-from services.api.problem import DOWN, REFUSED, Fault, Problem
+from services.api.problem import DOWN, GUARDED, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
-from shared.settings import Database
+from shared.settings import Access, Database, load
 
 TITLE: Final = "Living lab"
+KEEPERS: Final = 2
+OPEN_PATHS: Final = frozenset({"/openapi.json"})  # made by the framework; no row of data is in it
 DESCRIPTION: Final = """
-Sensors and citizens in, pilot evidence out. Everything here is read-only, but for
-what people do about findings.
+Sensors and citizens in, pilot evidence out. Ask with a key, `Authorization: Bearer lab_…`; what
+is public needs none. What belongs to a site you have no grant for is not there for you.
 
 Lists are `{"items": [...], "next": cursor}`; spans of time are half-open, `from <= t < to`, in
 RFC 3339 with an offset; every number comes with its unit, every item with its *origin*
@@ -30,10 +34,10 @@ a query parameter that is not known is refused.
 
 
 def create_app(
-    database: Database, *, monitor_url: str | None = None, finding_actions: bool = False
+    database: Database, *, monitor_url: str | None = None, access: Access | None = None
 ) -> FastAPI:
-    """The application. monitor_url: where a NATS broker tells what is still pending;
-    finding_actions: whoever gets here may acknowledge and close findings."""
+    """The application. monitor_url: where a NATS broker tells what is still pending; access: what
+    is public, and how long people stay signed in."""
     app = FastAPI(
         title=TITLE,
         version="1",
@@ -44,19 +48,17 @@ def create_app(
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    app.router.route_class = Guarded  # also what is hung on the application itself says who may
     app.state.database = database
     app.state.monitor_url = monitor_url
-    app.state.finding_actions = finding_actions
+    app.state.known = Known(access or load(Access))
     app.state.live = live.Hub()
     problem.install(app)
     app.add_middleware(Head)
     for prefix, router in _routers():
-        # Probes may add what they like; a misspelt filter must not pass for an answer.
-        strict = [Depends(known_parameters)] if prefix == PREFIX else []
-        app.include_router(
-            router, prefix=prefix, responses={**REFUSED, **DOWN}, dependencies=strict
-        )
+        app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN, **GUARDED})
     pages.install(app)
+    require_guarded(app.routes, OPEN_PATHS)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
@@ -67,10 +69,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.writer = engine
     # Read-only at the database too: no other route can write by mistake.
     app.state.engine = engine.execution_options(postgresql_readonly=True)
+    # Beside the pool of questions: a question that waits for its audit holds a connection already.
+    app.state.keeper = async_engine(app.state.database, pool=KEEPERS)
     try:
         async with app.state.live.following(app.state.database, app.state.engine):
             yield
     finally:
+        await app.state.keeper.dispose()
         await engine.dispose()
 
 
@@ -97,5 +102,25 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schema.pop("$defs", None)
             schemas[model.__name__] = schema
+        _say_who(app, document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _say_who(app: FastAPI, document: dict[str, Any]) -> None:
+    """With each operation the permission it takes, and how to show who asks."""
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "an API key: lab_…"},
+    }
+    guarded = {
+        (route.path_format, method.lower()): route.permission
+        for route in every(app.routes)
+        if isinstance(route, Guarded) and route.include_in_schema
+        for method in route.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            permission = guarded[path.removeprefix(PREFIX), method]
+            if permission:
+                operation["security"] = [{"key": []}]
+                operation["x-permission"] = permission

@@ -17,9 +17,15 @@ def operations(request: Request) -> Mapping[str, Any]:
     return found
 
 
-async def known_parameters(request: Request) -> None:
-    """Raise RequestValidationError for a misspelt filter, which would else answer everything."""
-    named = operations(request)[request.method.lower()].get("parameters", [])
+def require_known_parameters(request: Request) -> None:
+    """Raise RequestValidationError for a misspelt filter, which would else answer everything.
+
+    Pages and probes may be asked with what they like.
+    """
+    operation = operations(request).get(request.method.lower())
+    if operation is None or not request.url.path.startswith(f"{PREFIX}/"):
+        return
+    named = operation.get("parameters", [])
     known = {each["name"] for each in named if each["in"] == "query"}
     unknown = dict.fromkeys(name for name in request.query_params if name not in known)
     if unknown:

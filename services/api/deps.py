@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.visit import Visit
 from services.api.listing import Page, Range
 from shared.domain.place import Origin
 
@@ -42,8 +43,17 @@ def rfc3339(text: object) -> datetime:
     return min(max(moment, _EARLIEST), _LATEST)
 
 
-async def _connection(request: Request) -> AsyncIterator[AsyncConnection]:
-    async with request.app.state.engine.connect() as connection:
+async def _visit(request: Request) -> Visit:
+    found: Visit = request.state.visit  # the route's permission was asked for first
+    return found
+
+
+async def _connection(request: Request) -> AsyncConnection:
+    return (await _visit(request)).connection
+
+
+async def _open_connection(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with request.app.state.writer.begin() as connection:
         yield connection
 
 
@@ -91,8 +101,12 @@ def _key(what: str) -> object:
     return Query(pattern=_KEY, description=f"key of a {what}")
 
 
-# Given back before the answer is sent: a slow reader holds no connection.
-Db = Annotated[AsyncConnection, Depends(_connection, scope="function")]
+# Who asks; what of their sites they see; and, where the method writes, one transaction that is
+# committed before the answer is sent.
+Visitor = Annotated[Visit, Depends(_visit)]
+Db = Annotated[AsyncConnection, Depends(_connection)]
+# For routes that are open to everybody: a transaction that sees no site.
+OpenDb = Annotated[AsyncConnection, Depends(_open_connection, scope="function")]
 ById = Annotated[Page, Depends(paged(NUMBER))]
 ByTimeAndId = Annotated[Page, Depends(paged(NUMBER, NUMBER))]
 ByTimeAndUuid = Annotated[Page, Depends(paged(NUMBER, UUID_NUMBER, default=20, most=100))]

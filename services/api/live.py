@@ -1,7 +1,7 @@
 """The live stream: one LISTEN for the process, fanned out to every client as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.resources.latest import Latest, latest_of
+from shared.db import scope
 from shared.db.change import CHANNEL
 from shared.db.tables import change
 from shared.settings import Database
@@ -47,6 +48,7 @@ class Client:
 
     site: str | None
     pilot: str | None
+    sees: Collection[str] | None = None  # keys of its sites; None: every site
     queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(QUEUE))
 
     def event(self, batch_id: int, items: Iterable[Latest]) -> Event | None:
@@ -54,7 +56,9 @@ class Client:
         seen = [
             item
             for item in items
-            if self.site in (None, item.site) and self.pilot in (None, item.pilot)
+            if self.site in (None, item.site)
+            and self.pilot in (None, item.pilot)
+            and (self.sees is None or item.site in self.sees)
         ]
         return Event("reading", batch_id, _LIST.dump_json(seen).decode()) if seen else None
 
@@ -90,6 +94,7 @@ async def newest_batch(connection: AsyncConnection) -> int:
 
 async def _changed(connection: AsyncConnection, which: ColumnElement[bool]) -> list[Latest]:
     """Latest readings of the datastreams that the given batches touched."""
+    await connection.run_sync(scope.enter, None)  # each client is given its own sites' part
     ids = select(func.unnest(change.c.datastream_ids)).where(which).distinct()
     return await latest_of(connection, datetime.now(UTC), [*await connection.scalars(ids)])
 

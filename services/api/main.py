@@ -2,15 +2,17 @@
 
 import socket
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import uvicorn
 
 from services.api.app import create_app
 from services.api.live import Hub
 from shared.db import migrate
+from shared.db.access import first_run
 from shared.db.engine import sync_engine
 from shared.errors import OperatorError
-from shared.settings import Api, Database, variable
+from shared.settings import Access, Api, Database, variable
 
 GRACE_S = 2  # for answers under way; live streams are ended at once
 
@@ -31,24 +33,28 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(database: Database, api: Api, monitor_url: str | None = None) -> None:
+def run(database: Database, api: Api, access: Access, monitor_url: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM; raises OperatorError before anything is served."""
     engine = sync_engine(database)
     try:
         migrate.ready(engine, database)
+        with engine.begin() as connection:
+            welcome = first_run.welcome(connection, api, access, datetime.now(UTC))
     finally:
         engine.dispose()
     # uvicorn raises the signal anew once it has stopped in good order.
     with listening(api) as listener, suppress(KeyboardInterrupt):
-        running = server(database, monitor_url, finding_actions=api.finding_actions)
+        running = server(database, monitor_url, access=access)
+        for line in welcome:
+            print(line, flush=True)  # noqa: T201 - for whoever started it, and not for a log
         running.run(sockets=[listener])
 
 
 def server(
-    database: Database, monitor_url: str | None = None, *, finding_actions: bool = False
+    database: Database, monitor_url: str | None = None, *, access: Access | None = None
 ) -> Server:
     """The server, not yet running; it takes its socket from whoever runs it."""
-    app = create_app(database, monitor_url=monitor_url, finding_actions=finding_actions)
+    app = create_app(database, monitor_url=monitor_url, access=access)
     config = uvicorn.Config(
         app,
         timeout_graceful_shutdown=GRACE_S,

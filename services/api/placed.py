@@ -1,6 +1,6 @@
 """Where datastreams and devices belong: the joins that several lists share."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import FromClause, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,10 +17,22 @@ DATASTREAMS: Final[FromClause] = (
 )
 
 
-async def origin_of(connection: AsyncConnection, device_id: int) -> Origin:
-    """The origin of a device, which is that of all it sent; raises NotFound."""
-    known = select(device.c.origin).where(device.c.id == device_id)
-    origin: Origin | None = await connection.scalar(known)
-    if origin is None:
+class Place(NamedTuple):
+    """Where a device belongs, and the origin of all it sent."""
+
+    origin: Origin
+    site_id: int
+
+
+async def place_of(connection: AsyncConnection, device_id: int) -> Place:
+    """Site and origin of a device; raises NotFound."""
+    known = select(device.c.origin, device.c.site_id).where(device.c.id == device_id)
+    row = (await connection.execute(known)).one_or_none()
+    if row is None:
         raise NotFound(f"no device {device_id}")
-    return origin
+    return Place(*row)
+
+
+async def origin_of(connection: AsyncConnection, device_id: int) -> Origin:
+    """The origin of a device; raises NotFound."""
+    return (await place_of(connection, device_id)).origin

@@ -12,16 +12,27 @@ from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 
 from services.api.contract import operations
+from shared.db.access import AccessRefused
+from shared.password import PasswordRefused
 
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="livinglab"'}
 
 
 class NotFound(Exception):
     """No such thing here; the message names it."""
 
 
+class Unauthenticated(Exception):
+    """Nobody we know, and only somebody we know may; the message says how to be known."""
+
+
 class Forbidden(Exception):
     """Known, and not allowed; the message says why."""
+
+
+class TooManyAttempts(Exception):
+    """Too often, too fast; the message says how long to wait."""
 
 
 class Conflict(Exception):
@@ -66,7 +77,11 @@ class Problem(BaseModel):
 # What a client is told; None means the exception's own words are fit to be shown.
 STATUS: Final[Mapping[type[Exception], tuple[HTTPStatus, str | None]]] = {
     NotFound: (HTTPStatus.NOT_FOUND, None),
+    Unauthenticated: (HTTPStatus.UNAUTHORIZED, None),
     Forbidden: (HTTPStatus.FORBIDDEN, None),
+    TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, None),
+    AccessRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    PasswordRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     Conflict: (HTTPStatus.CONFLICT, None),
     Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, None),
     OperationalError: (HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer"),
@@ -87,7 +102,9 @@ Responses = dict[int | str, dict[str, Any]]
 REFUSED: Final[Responses] = {422: _document(HTTPStatus.UNPROCESSABLE_ENTITY)}
 MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
 GARBLED: Final[Responses] = {400: _document(HTTPStatus.BAD_REQUEST)}
+UNKNOWN: Final[Responses] = {401: _document(HTTPStatus.UNAUTHORIZED)}
 FORBIDDEN: Final[Responses] = {403: _document(HTTPStatus.FORBIDDEN)}
+GUARDED: Final[Responses] = {**UNKNOWN, **FORBIDDEN, 429: _document(HTTPStatus.TOO_MANY_REQUESTS)}
 TAKEN: Final[Responses] = {409: _document(HTTPStatus.CONFLICT)}
 DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
 
@@ -122,7 +139,8 @@ def answer(
 async def from_table(request: Request, error: Exception) -> Response:
     """What one of our own exceptions, or any unforeseen one, is told as."""
     status, words = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return answer(request, status, str(error) if words is None else words)
+    headers = _CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None
+    return answer(request, status, str(error) if words is None else words, headers=headers)
 
 
 async def from_framework(request: Request, error: Exception) -> Response:

@@ -1,23 +1,28 @@
 """Live readings as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from time import monotonic
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.api.deps import Db, PilotKey, SiteKey
+from services.api.access.guard import Router, needs, still_may
+from services.api.deps import PilotKey, SiteKey, Visitor
 from services.api.live import Client, Event, Hub, missed
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import pilot, site
 from shared.telemetry import LIVE_STREAMS
 
 HEARTBEAT_S: Final = 15.0
+CHECK_S: Final = 3.0  # how long a stream outlives its key or session at most
 RETRY_MS: Final = 2000
+PERMISSION: Final = "reading:read"
 
 
 class EventStream(StreamingResponse):
@@ -26,7 +31,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-router = APIRouter(tags=["live"])
+router = Router(tags=["live"])
 
 
 @router.get(
@@ -39,10 +44,11 @@ router = APIRouter(tags=["live"])
     ),
     responses=MISSING,
     response_class=EventStream,
+    dependencies=[needs(PERMISSION)],
 )
 async def _live(
     request: Request,
-    connection: Db,
+    visit: Visitor,
     site: SiteKey = None,
     pilot: PilotKey = None,
     max_events: Annotated[
@@ -52,12 +58,13 @@ async def _live(
         str | None, Header(pattern="^[0-9]{1,18}$", description="go on after this batch")
     ] = None,
 ) -> EventStream:
-    await _require(connection, site, pilot)
+    await _require(visit.connection, site, pilot)
     events = _events(
         request.app.state.live,
         request.app.state.engine,
-        Client(site, pilot),
+        Client(site, pilot, visit.keys(visit.sites)),
         after=int(last_event_id) if last_event_id else None,
+        still=partial(still_may, request.app, visit.credentials, PERMISSION, visit.sites),
     )
     return EventStream(
         _written(events, max_events),
@@ -66,24 +73,40 @@ async def _live(
 
 
 async def _events(
-    hub: Hub, engine: AsyncEngine, client: Client, *, after: int | None
+    hub: Hub,
+    engine: AsyncEngine,
+    client: Client,
+    *,
+    after: int | None,
+    still: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[Event | None]:
-    """What was missed, then what comes; None when it is time for a heartbeat."""
+    """What was missed, then what comes; None when it is time for a heartbeat.
+
+    Ends once its reader may no longer see what it began with.
+    """
     async with hub.subscribed(client) as queue:
         if after is not None:
             async with engine.connect() as connection:
                 past = [event async for event in missed(connection, client, after)]
             for told in past:
                 yield told
+        checked = told_at = monotonic()
         while True:
+            if monotonic() - checked > CHECK_S:
+                if not await still():
+                    return
+                checked = monotonic()
             try:
-                async with asyncio.timeout(HEARTBEAT_S):
+                async with asyncio.timeout(CHECK_S):
                     event = await queue.get()
             except TimeoutError:
-                yield None
+                if monotonic() - told_at > HEARTBEAT_S:
+                    told_at = monotonic()
+                    yield None
                 continue
             if event is None:
                 return
+            told_at = monotonic()
             yield event
 
 

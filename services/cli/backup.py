@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from services.cli.pg_client import program, run
-from shared.db import change, timescale
+from shared.db import change, scope, timescale
 from shared.db.migrate import UNFINISHED
 from shared.errors import OperatorError
 
@@ -54,6 +54,7 @@ def dump(engine: Engine, file: Path, snapshot: str) -> None:
         run(
             program("pg_dump", server),
             *("--format=custom", "--no-owner", "--no-privileges"),
+            f"--exclude-schema={scope.SCHEMA}",  # made anew by `lab db upgrade`
             *(f"--snapshot={snapshot}", f"--file={partial}"),
             database=engine.url,
         )

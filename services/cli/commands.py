@@ -15,7 +15,7 @@ from shared import broker_monitor
 from shared.db import ledger as ledger_table
 from shared.db import migrate
 from shared.db.engine import sync_engine
-from shared.settings import Alerts, Analytics, Api, Database, Ingest, Mqtt, Retention, load
+from shared.settings import Access, Alerts, Analytics, Api, Database, Ingest, Mqtt, Retention, load
 
 SHOWN_CELLS = 20
 
@@ -41,7 +41,7 @@ def api() -> None:
     """Serve the API and the pages on loopback."""
     from services.api.main import run
 
-    run(load(Database), load(Api), load(Mqtt).monitor_url)
+    run(load(Database), load(Api), load(Access), load(Mqtt).monitor_url)
 
 
 @app.command()

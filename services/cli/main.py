@@ -2,7 +2,7 @@
 
 import sys
 
-from services.cli import alerts, commands, demo, replaying, schema, sites
+from services.cli import alerts, commands, demo, keys, replaying, schema, sites, users
 from services.cli.app import app
 from shared.errors import OperatorError
 
@@ -10,10 +10,12 @@ __all__ = [
     "alerts",
     "commands",
     "demo",
+    "keys",
     "main",
     "replaying",
     "schema",
     "sites",
+    "users",
 ]  # each adds its commands
 
 

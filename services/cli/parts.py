@@ -59,7 +59,7 @@ def service(name: str, environment: Mapping[str, str], logs: Path) -> Iterator[C
     """Run a service and wait until its health page says ok."""
     if name == "api":
         port = int(environment["LAB_API_PORT"])
-        variables = {**environment, "LAB_API_FINDING_ACTIONS": "true"}
+        variables = {**environment, "LAB_ACCESS_PUBLIC": "true"}
     else:
         port = free_port()
         variables = {**environment, f"LAB_{name.upper()}_HEALTH_PORT": str(port)}

@@ -1,6 +1,7 @@
 """`lab db upgrade|check|info|dump|restore`."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -11,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from services.cli import backup
 from services.cli.app import database
 from shared.db import migrate, storage, timescale
+from shared.db.access import first_run
 from shared.db.engine import DatabaseUnreachable, sync_engine, unreachable
-from shared.settings import Database, load
+from shared.settings import Access, Api, Database, load
 
 Told = TypeVar("Told")
 
@@ -23,6 +25,8 @@ def upgrade() -> None:
     converted = _with_engine(migrate.upgrade)
     told = f"; hypertables made: {', '.join(converted)}" if converted else ""
     typer.echo(f"the database is at this release's schema{told}")
+    for line in _with_engine(_welcome):
+        typer.echo(line)
 
 
 @database.command()
@@ -62,6 +66,11 @@ def restore(file: Annotated[Path, typer.Argument(help="A file of `lab db dump`."
             return backup.rows(connection)
 
     typer.echo(f"restored {_told(_with_engine(act))}; now run `lab db upgrade`")
+
+
+def _welcome(engine: Engine) -> list[str]:
+    with engine.begin() as connection:
+        return first_run.welcome(connection, load(Api), load(Access), datetime.now(UTC))
 
 
 def _told(rows: dict[str, int]) -> str:

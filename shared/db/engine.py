@@ -8,6 +8,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from shared.db.scope import SCHEMA
 from shared.errors import OperatorError
 from shared.settings import Database
 
@@ -31,14 +32,18 @@ def sync_engine(database: Database) -> Engine:
     return create_engine(_dialect_url(database), pool_size=4, pool_pre_ping=True, connect_args=_UTC)
 
 
-def async_engine(database: Database) -> AsyncEngine:
-    """The API's one pool; sessions speak UTC, and no question may take a connection for ever."""
+def async_engine(database: Database, pool: int | None = None) -> AsyncEngine:
+    """A pool of the API: sessions speak UTC, look into the scoped views only (shared/db/scope.py),
+    and no question may take a connection for ever."""
     return create_async_engine(
         _dialect_url(database),
-        pool_size=database.pool,
+        pool_size=pool or database.pool,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"options": f"{_UTC['options']} -c statement_timeout={STATEMENT_TIMEOUT_MS}"},
+        connect_args={
+            "options": f"{_UTC['options']} -c search_path={SCHEMA}"
+            f" -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+        },
     )
 
 

@@ -11,7 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from shared.db import timescale
+from shared.db import scope, timescale
 from shared.db.engine import DatabaseUnreachable, unreachable
 from shared.errors import OperatorError
 from shared.settings import Database
@@ -24,19 +24,26 @@ class SchemaError(OperatorError):
 
 
 def upgrade(engine: Engine, revision: str = "head") -> list[str]:
-    """Migrate, then convert hypertables where TimescaleDB is; returns the tables converted."""
+    """Migrate, convert hypertables where TimescaleDB is, make the views that keep sites apart.
+
+    Returns the tables converted.
+    """
     with engine.begin() as connection:
         _require_whole(connection)
+        scope.drop(connection)
         command.upgrade(_config(connection), revision)
     if revision != "head":
         return []
     with engine.begin() as connection:
-        return timescale.apply(connection)
+        converted = timescale.apply(connection)
+        scope.apply(connection)
+        return converted
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Undo migrations down to `revision`."""
     with engine.begin() as connection:
+        scope.drop(connection)
         command.downgrade(_config(connection), revision)
 
 
@@ -62,6 +69,8 @@ def require_head(connection: Connection) -> None:
             f"the database is at revision {at or 'none'}, this release needs {head}:"
             " run `lab db upgrade`"
         )
+    if not scope.applied(connection):  # after a restore, which leaves the views to us
+        raise SchemaError("the views that keep sites apart are missing: run `lab db upgrade`")
 
 
 def _require_whole(connection: Connection) -> None:

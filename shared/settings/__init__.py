@@ -8,15 +8,16 @@ from pydantic_settings import BaseSettings
 from shared.errors import OperatorError
 from shared.settings.alerts import SMTP_PORTS, Alerts, addresses, quiet_hours, signing_key
 from shared.settings.servers import Database, Mqtt
-from shared.settings.services import Analytics, Api, Ingest, Log, Retention
+from shared.settings.services import Access, Analytics, Api, Ingest, Log, Retention
 
 Section = TypeVar("Section", bound=BaseSettings)
 SECTIONS: tuple[type[BaseSettings], ...] = (
-    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Api, Log),
+    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Api, Access, Log),
 )
 __all__ = [
     "SECTIONS",
     "SMTP_PORTS",
+    "Access",
     "Alerts",
     "Analytics",
     "Api",

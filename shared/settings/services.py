@@ -34,15 +34,30 @@ class Api(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
-    finding_actions: bool = Field(
-        default=False, description="let whoever reaches the API acknowledge and close findings"
-    )
+
+    @property
+    def public_url(self) -> str:
+        """stand-in"""
+        return f"http://{self.host}:{self.port}"
 
     @model_validator(mode="after")
     def _loopback(self) -> Self:
         if self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("host: must be a loopback address while there is no access control")
         return self
+
+
+class Access(BaseSettings):
+    """What is shown to everybody, and how long people stay signed in."""
+
+    model_config = SettingsConfigDict(env_prefix="LAB_ACCESS_")
+
+    public: bool = Field(
+        default=False, description="map, sites, menu board and outcomes without signing in"
+    )
+    session_idle_min: int = Field(default=120, ge=1, le=1440, description="without a request")
+    session_hours: int = Field(default=12, ge=1, le=720, description="whatever happens")
+    link_hours: int = Field(default=24, ge=1, le=168, description="life of a sign-in link")
 
 
 class Retention(BaseSettings):

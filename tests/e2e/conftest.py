@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_p
 
 from services.api.main import listening, server
 from shared.db import migrate
+from shared.db.access import principals, sessions
 from shared.db.engine import sync_engine
 from shared.embedded.nats import free_port
-from shared.settings import Api, Database
+from shared.settings import Access, Api, Database
+from tests import people
 from tests.e2e import living
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -65,13 +68,22 @@ def world(database_of_pages: Database) -> Iterator[living.World]:
 async def address(database_of_pages: Database, world: living.World) -> AsyncIterator[str]:  # noqa: ARG001
     """Where the real server answers, live stream listening."""
     port = free_port()
-    served = server(database_of_pages, finding_actions=True)
+    served = server(database_of_pages, access=Access(public=True))
     with listening(Api(port=port)) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
         await asyncio.wait_for(served.hub.listening.wait(), PATIENCE_S)
         yield f"http://127.0.0.1:{port}"
         served.should_exit = True
         await task
+
+
+@pytest.fixture(scope="session")
+def session(world: living.World) -> str:
+    """The token of an admin's session, as a browser holds it in its cookie."""
+    people.add(world.engine, name="dewi")
+    with world.engine.begin() as connection:
+        found = principals.find(connection, "dewi")
+        return sessions.begin(connection, found.id, datetime.now(UTC), None)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -85,13 +97,17 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str) -> Open:
-    """Open a path in a fresh browser context; `options` are Playwright's."""
+def visit(browser: Browser, address: str, session: str) -> Open:
+    """Open a path in a fresh browser context, signed in; `options` are Playwright's."""
 
     @asynccontextmanager
-    async def open_page(path: str, **options: Any) -> AsyncIterator[Visit]:
+    async def open_page(
+        path: str, *, signed_in: bool = True, **options: Any
+    ) -> AsyncIterator[Visit]:
         chosen = {"locale": "en-GB", "viewport": {"width": 1280, "height": 860}, **options}
         context = await browser.new_context(**chosen)
+        if signed_in:
+            await context.add_cookies([{"name": "livinglab", "value": session, "url": address}])
         context.set_default_timeout(PATIENCE_S * 1000)
         seen = Visit(await context.new_page())
         seen.page.on("console", seen.heard)

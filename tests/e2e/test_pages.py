@@ -12,13 +12,19 @@ from services.api.web.series import MOST_SERIES
 from tests.e2e import living
 
 pytestmark = pytest.mark.database
+COOKIES: dict[str, str] = {}
 
 PAGES = ["/", "/sites/cibinong", "/pilots/1", "/pilots/3", "/devices/1", "/devices/9", "/findings"]
 PAGES += ["/findings/1", "/catalogue"]
 
 
+@pytest.fixture(autouse=True)
+def _signed_in(session: str) -> None:
+    COOKIES["livinglab"] = session
+
+
 async def get(address: str, path: str, **options: object) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=address) as client:
+    async with httpx.AsyncClient(base_url=address, cookies=COOKIES) as client:
         return await client.get(path, **options)  # type: ignore[arg-type]
 
 

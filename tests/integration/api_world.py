@@ -12,6 +12,7 @@ from services.api.app import create_app
 from shared.db import sites, tables
 from shared.settings import Database
 from shared.site_file import parse
+from tests import people
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 3
@@ -197,13 +198,21 @@ def _request(number: int, status: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def api(database: Database, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, without a network; errors of routes become answers."""
+async def api(
+    database: Database, key: str | None = "admin", **more: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, without a network; errors of routes become answers.
+
+    It asks with `key`: that of a new admin unless another is given; None: with none.
+    """
     app = create_app(database, **more)
+    if key == "admin":
+        key = people.key_of(database)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://lab") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client,
     ):
         client.app = app  # type: ignore[attr-defined]
+        client.headers.update(people.bearer(key) if key else {})
         yield client

@@ -6,19 +6,18 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.api.app import create_app
 from shared import catalogue
-from shared.settings import Database
+from shared.settings import Access, Database
+from tests.integration import api_world
 
+pytestmark = pytest.mark.database
 Client = httpx.AsyncClient
 
 
 @pytest_asyncio.fixture
-async def client() -> AsyncIterator[Client]:
-    """The application without its database: the catalogue needs none."""
-    app = create_app(Database(url="postgresql://lab@127.0.0.1:1/nowhere"))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
+async def client(database: Database) -> AsyncIterator[Client]:
+    """Whoever comes along, where the catalogue is public."""
+    async with api_world.api(database, key=None, access=Access(public=True)) as client:
         yield client
 
 

@@ -21,6 +21,7 @@ from services.api.main import Server, listening, server
 from shared.db import change, tables
 from shared.embedded.nats import free_port
 from shared.settings import Api, Database
+from tests import people
 from tests.integration import api_world
 
 pytestmark = pytest.mark.database
@@ -31,13 +32,14 @@ Event = dict[str, Any]
 class Running:
     """A server on a free port of this process, and the streams read from it."""
 
-    def __init__(self, served: Server, url: str) -> None:
+    def __init__(self, served: Server, url: str, key: str) -> None:
         self.server = served
         self.url = url
+        self.headers = people.bearer(key)
 
     @asynccontextmanager
     async def stream(self, **params: Any) -> AsyncIterator[AsyncIterator[Event]]:
-        headers = params.pop("headers", {})
+        headers = {**self.headers, **params.pop("headers", {})}
         async with (
             httpx.AsyncClient(timeout=60) as client,
             client.stream("GET", f"{self.url}/v1/live", params=params, headers=headers) as answer,
@@ -73,7 +75,7 @@ async def running(database: Database, engine: Engine) -> AsyncIterator[Running]:
     with listening(Api(port=port)) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
         await asyncio.wait_for(served.hub.listening.wait(), 20)
-        yield Running(served, f"http://127.0.0.1:{port}")
+        yield Running(served, f"http://127.0.0.1:{port}", people.add(engine))
         served.should_exit = True
         await task
 
@@ -105,7 +107,7 @@ async def test_a_change_is_told_with_its_latest_reading(running: Running, engine
         told = await anext(events)
     assert (told["event"], told["id"]) == ("reading", batch)
     assert [item["datastream_id"] for item in told["data"]] == [1, 5]
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with httpx.AsyncClient(base_url=running.url, headers=running.headers) as client:
         latest = (await client.get("/v1/latest")).json()["items"]
     for item in told["data"]:
         [same] = [each for each in latest if each["datastream_id"] == item["datastream_id"]]
@@ -271,12 +273,12 @@ async def test_a_signal_stops_the_process_with_a_stream_open(
     api_world.fill(engine)
     port = free_port()
     program = (
-        "from services.api.main import run; from shared.settings import Api, Database;"
-        f"run(Database(url={database.url!r}), Api(port={port}))"
+        "from services.api.main import run; from shared.settings import Access, Api, Database;"
+        f"run(Database(url={database.url!r}), Api(port={port}), Access())"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
-    url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(timeout=60) as client:
+    url, headers = f"http://127.0.0.1:{port}", people.bearer(people.add(engine))
+    async with httpx.AsyncClient(timeout=60, headers=headers) as client:
         while True:
             try:
                 assert (await client.get(f"{url}/healthz")).status_code == 200

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import schemathesis
@@ -15,6 +15,7 @@ from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.embedded.nats import free_port
 from shared.settings import Api, Database
+from tests import people
 from tests.integration import api_world
 
 pytestmark = pytest.mark.database
@@ -29,33 +30,46 @@ OPERATIONS = {
 schema = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/v1/live")
 
 
+class Served(NamedTuple):
+    """Where a server answers, and what an admin shows it."""
+
+    address: str
+    headers: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def served(new_database: Callable[[str], Database]) -> Iterator[str]:
-    """The address of a real server over a filled database of its own."""
+def served(new_database: Callable[[str], Database]) -> Iterator[Served]:
+    """A real server over a filled database of its own."""
     database = new_database(f"lab_openapi_{os.getpid()}")
     engine = sync_engine(database)
     migrate.upgrade(engine)
     api_world.fill(engine)
+    key = people.add(engine)
     engine.dispose()
     port = free_port()
-    running = server(database, finding_actions=True)
+    running = server(database)
     with listening(Api(port=port)) as listener:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield f"http://127.0.0.1:{port}"
+        yield Served(f"http://127.0.0.1:{port}", people.bearer(key))
         running.should_exit = True
         thread.join()
 
 
 @schema.parametrize()
 @settings(max_examples=200 if FULL else 8, deadline=None, derandomize=not FULL)
-def test_every_operation_does_what_its_document_says(case: schemathesis.Case, served: str) -> None:
-    case.call_and_validate(base_url=served)
+def test_every_operation_does_what_its_document_says(
+    case: schemathesis.Case, served: Served
+) -> None:
+    case.call_and_validate(base_url=served.address, headers=served.headers)
 
 
-def test_nothing_but_reading_and_acting_on_findings_is_offered() -> None:
+def test_nothing_but_reading_acting_on_findings_and_keys_is_offered() -> None:
     assert [path for path, methods in DOCUMENT["paths"].items() if set(methods) - {"get"}] == [
-        "/v1/findings/{finding}/actions"
+        "/v1/findings/{finding}/actions",
+        "/v1/keys",
+        "/v1/keys/{prefix}/rotate",
+        "/v1/keys/{prefix}",
     ]
 
 

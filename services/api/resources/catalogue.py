@@ -4,10 +4,11 @@ from functools import cache
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path
+from fastapi import Header, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from services.api.access.guard import Router, needs
 from services.api.listing import Payload
 from services.api.problem import MISSING, NotFound, Responses
 from shared import catalogue
@@ -151,7 +152,7 @@ _CACHED: Final[Responses] = {
 }
 Known = Annotated[str | None, Header(alias="If-None-Match", description="an `ETag` of before")]
 
-router = APIRouter(tags=["catalogue"])
+router = Router(tags=["catalogue"])
 
 
 @cache
@@ -196,13 +197,20 @@ def _cached(document: BaseModel, known: str | None) -> Response:
     return Response(body, media_type="application/json", headers={"ETag": etag})
 
 
-@router.get("/catalogue", summary="The menu board", response_model=Catalogue, responses=_CACHED)
+@router.get(
+    "/catalogue",
+    summary="The menu board",
+    response_model=Catalogue,
+    responses=_CACHED,
+    dependencies=[needs("catalogue:read")],
+)
 async def _catalogue(if_none_match: Known = None) -> Response:
     return _cached(whole(), if_none_match)
 
 
 @router.get(
     "/catalogue/services/{service}",
+    dependencies=[needs("catalogue:read")],
     summary="One service of the menu board",
     response_model=ServiceInFull,
     responses={**_CACHED, **MISSING},

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ById, Db, DeviceKey, Id, PilotKey, SiteKey, Word
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.placed import DATASTREAMS
@@ -41,7 +41,7 @@ class Datastreams(Listing[Datastream]):
     """Datastreams in the order in which they were added."""
 
 
-router = APIRouter(tags=["datastreams"])
+router = Router(tags=["datastreams"])
 
 
 async def datastreams(
@@ -98,7 +98,7 @@ def _labelled(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-@router.get("/datastreams", summary="Datastreams")
+@router.get("/datastreams", summary="Datastreams", dependencies=[needs("datastream:read")])
 async def _list(
     connection: Db,
     page: ById,
@@ -117,6 +117,11 @@ async def _list(
     )
 
 
-@router.get("/datastreams/{datastream}", summary="One datastream", responses=MISSING)
+@router.get(
+    "/datastreams/{datastream}",
+    summary="One datastream",
+    responses=MISSING,
+    dependencies=[needs("datastream:read")],
+)
 async def _one(connection: Db, datastream: Id) -> Datastream:
     return await find_datastream(connection, datastream)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ById, Db, Id, OriginFilter, PilotKey, SiteKey
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
@@ -51,7 +51,7 @@ class Devices(Listing[Device]):
     """Devices in the order in which they were added."""
 
 
-router = APIRouter(tags=["devices"])
+router = Router(tags=["devices"])
 
 
 async def devices(
@@ -106,7 +106,7 @@ def _select() -> Select[Any]:
     )
 
 
-@router.get("/devices", summary="Devices")
+@router.get("/devices", summary="Devices", dependencies=[needs("device:read")])
 async def _list(
     connection: Db,
     page: ById,
@@ -117,6 +117,11 @@ async def _list(
     return await devices(connection, site_key=site, pilot_key=pilot, origin=origin, page=page)
 
 
-@router.get("/devices/{device}", summary="One device", responses=MISSING)
+@router.get(
+    "/devices/{device}",
+    summary="One device",
+    responses=MISSING,
+    dependencies=[needs("device:read")],
+)
 async def _one(connection: Db, device: Id) -> Device:
     return await find_device(connection, device)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ByTimeAndUuid, Db, Id, Word
 from services.api.listing import (
     FIRST,
@@ -40,7 +40,7 @@ class Events(Listing[Event]):
     """Events of one device, the newest first."""
 
 
-router = APIRouter(tags=["devices"])
+router = Router(tags=["devices"])
 
 
 async def events(
@@ -62,6 +62,11 @@ async def events(
     return Events(items=items, next=following)
 
 
-@router.get("/devices/{device}/events", summary="Health and events of a device", responses=MISSING)
+@router.get(
+    "/devices/{device}/events",
+    summary="Health and events of a device",
+    responses=MISSING,
+    dependencies=[needs("event:read")],
+)
 async def _list(connection: Db, device: Id, page: ByTimeAndUuid, kind: Word = None) -> Events:
     return await events(connection, device, kind=kind, page=page)

@@ -1,10 +1,10 @@
 """Citizen feedback as counts; what people wrote stays where it is."""
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import Db, SiteKey
 from services.api.listing import Payload
 from shared.db.tables import service_request, site
@@ -31,7 +31,7 @@ class Summary(Payload):
     next: None = Field(default=None, description="always null: the whole list is here")
 
 
-router = APIRouter(tags=["feedback"])
+router = Router(tags=["feedback"])
 
 
 async def feedback_summary(connection: AsyncConnection, *, site_key: str | None = None) -> Summary:
@@ -59,6 +59,10 @@ async def feedback_summary(connection: AsyncConnection, *, site_key: str | None 
     return Summary(items=items, total=sum(item.n for item in items))
 
 
-@router.get("/feedback/summary", summary="Counts of citizen feedback")
+@router.get(
+    "/feedback/summary",
+    summary="Counts of citizen feedback",
+    dependencies=[needs("feedback:count")],
+)
 async def _summary(connection: Db, site: SiteKey = None) -> Summary:
     return await feedback_summary(connection, site_key=site)

@@ -5,26 +5,20 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
 from pydantic import Field, StringConstraints
 from sqlalchemy import Row, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import handling
-from services.api.deps import BigId, ById, Db
+from services.api.access.guard import Router, needs
+from services.api.access.visit import Visit
+from services.api.deps import BigId, ById, Db, Visitor
 from services.api.handling import STATE_AFTER, State
 from services.api.listing import Listing, Payload, cut, ordered
-from services.api.problem import FORBIDDEN, GARBLED, MISSING, TAKEN, Conflict, NotFound
-from services.api.writing import Transaction, may_write
+from services.api.problem import GARBLED, MISSING, TAKEN, Conflict, NotFound
 from shared.db.tables import finding, finding_action
 
-# One line with something in it, and lines; neither holds control characters.
-Line = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, max_length=80, pattern=r"^[^\x00-\x1f]*[^\s\x00-\x1f][^\x00-\x1f]*$"
-    ),
-]
+# Lines without control characters.
 Note = Annotated[
     str,
     StringConstraints(
@@ -34,10 +28,9 @@ Note = Annotated[
 
 
 class Act(Payload):
-    """What to do about a finding, and who does it."""
+    """What to do about a finding."""
 
     action: handling.Action
-    by: Line = Field(description="who; not checked until there is access control")
     note: Note = Field(default="", description="why, what was seen; empty: none")
 
 
@@ -57,7 +50,7 @@ class Actions(Listing[Action]):
     """Actions on one finding, the oldest first."""
 
 
-router = APIRouter(tags=["findings"])
+router = Router(tags=["findings"])
 
 
 async def actions_of(
@@ -73,8 +66,9 @@ async def actions_of(
     return found
 
 
-async def act(connection: AsyncConnection, finding_id: int, asked: Act) -> Action:
+async def act(visit: Visit, finding_id: int, asked: Act) -> Action:
     """Record one action; raises NotFound, or Conflict when the finding stands otherwise."""
+    connection = visit.connection
     # Locked, so that of two people who press at once the second is told.
     known = select(finding.c.id).where(finding.c.id == finding_id)
     if await connection.scalar(known.with_for_update(key_share=True)) is None:
@@ -83,9 +77,16 @@ async def act(connection: AsyncConnection, finding_id: int, asked: Act) -> Actio
     state: State = (await connection.execute(now)).scalar_one()
     if asked.action not in handling.ALLOWED[state]:
         raise Conflict(f"finding {finding_id} is {state}: {asked.action} does not apply")
-    values = {**asked.model_dump(), "note": asked.note or None, "finding_id": finding_id}
-    made = insert(finding_action).values(**values).returning(finding_action)
-    return _action((await connection.execute(made)).one())
+    values = {"action": asked.action, "note": asked.note or None, "by": visit.actor.name}
+    made = insert(finding_action).values(**values, finding_id=finding_id).returning(finding_action)
+    row = (await connection.execute(made)).one()
+    await visit.record(
+        "create",
+        f"finding/{finding_id}/actions",
+        changed=tuple(values),
+        values={"action": asked.action},  # a note is free text: who knows whom it names
+    )
+    return _action(row)
 
 
 def _select() -> Select[Any]:
@@ -96,7 +97,12 @@ def _action(row: Row[Any]) -> Action:
     return Action.model_validate({**row._mapping, "state": STATE_AFTER[row.action]})
 
 
-@router.get("/findings/{finding}/actions", summary="What was done about it", responses=MISSING)
+@router.get(
+    "/findings/{finding}/actions",
+    summary="What was done about it",
+    responses=MISSING,
+    dependencies=[needs("finding:read")],
+)
 async def _list(connection: Db, finding: BigId, page: ById) -> Actions:
     await _require(connection, finding)
     query = ordered(_select(), finding_action.c.id, page)
@@ -113,10 +119,10 @@ async def _require(connection: AsyncConnection, finding_id: int) -> None:
 @router.post(
     "/findings/{finding}/actions",
     summary="Acknowledge, close or reopen a finding",
-    description="Off unless LAB_API_FINDING_ACTIONS says so.",
+    description="Who did it is whose key or session asks.",
     status_code=HTTPStatus.CREATED,
-    dependencies=[Depends(may_write)],
-    responses={**GARBLED, **FORBIDDEN, **MISSING, **TAKEN},
+    dependencies=[needs("finding:act")],
+    responses={**GARBLED, **MISSING, **TAKEN},
 )
-async def _act(connection: Transaction, finding: BigId, asked: Act) -> Action:
-    return await act(connection, finding, asked)
+async def _act(visit: Visitor, finding: BigId, asked: Act) -> Action:
+    return await act(visit, finding, asked)

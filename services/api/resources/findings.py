@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import handling
+from services.api.access.guard import Router, needs
 from services.api.deps import BigId, ByTimeAndId, Db, Flag, PilotKey, SiteKey, TimeRange, Word
 from services.api.listing import (
     ALWAYS,
@@ -58,7 +58,7 @@ class Findings(Listing[Finding]):
     """Findings, the newest start first."""
 
 
-router = APIRouter(tags=["findings"])
+router = Router(tags=["findings"])
 _STATE = handling.state()
 _ACTIVE = and_(finding.c.ended_at.is_(None), finding.c.withdrawn_at.is_(None))
 
@@ -144,7 +144,7 @@ def _select() -> Select[Any]:
     )
 
 
-@router.get("/findings", summary="Findings")
+@router.get("/findings", summary="Findings", dependencies=[needs("finding:read")])
 async def _list(
     connection: Db,
     page: ByTimeAndId,
@@ -171,6 +171,11 @@ async def _list(
     )
 
 
-@router.get("/findings/{finding}", summary="One finding", responses=MISSING)
+@router.get(
+    "/findings/{finding}",
+    summary="One finding",
+    responses=MISSING,
+    dependencies=[needs("finding:read")],
+)
 async def _one(connection: Db, finding: BigId) -> Finding:
     return await find_finding(connection, finding)

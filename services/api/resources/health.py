@@ -1,11 +1,11 @@
 """Whether this process can work, and its metrics for Prometheus."""
 
-from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from services.api.deps import Db
+from services.api.access.guard import OPEN, Router, needs
+from services.api.deps import OpenDb
 from services.api.listing import Payload
 
 PREFIX = ""  # probes and scrapers look at the root
@@ -24,15 +24,20 @@ class Metrics(PlainTextResponse):
     media_type = CONTENT_TYPE_LATEST
 
 
-router = APIRouter(tags=["health"])
+router = Router(tags=["health"])
 
 
-@router.get("/healthz", summary="Health")
-async def _health(connection: Db) -> Health:
+@router.get("/healthz", summary="Health", dependencies=[OPEN])
+async def _health(connection: OpenDb) -> Health:
     await connection.execute(text("SELECT 1"))
     return Health(ok=True, database="answers")
 
 
-@router.get("/metrics", summary="Metrics", response_class=Metrics)
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Metrics,
+    dependencies=[needs("metrics:read")],
+)
 async def _metrics() -> Metrics:
     return Metrics(generate_latest())

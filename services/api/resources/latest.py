@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import ARRAY, Integer, Row, Select, any_, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ById, Db, DeviceKey, Flag, PilotKey, SiteKey
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.placed import DATASTREAMS
@@ -41,7 +41,7 @@ class LatestReadings(Listing[Latest]):
     """Latest readings in the order of their datastreams."""
 
 
-router = APIRouter(tags=["latest"])
+router = Router(tags=["latest"])
 
 
 async def latest(
@@ -110,7 +110,7 @@ def _item(row: Row[Any], now: datetime) -> Latest:
     return Latest.model_validate({**row._mapping, "age_s": age_s})
 
 
-@router.get("/latest", summary="Latest readings")
+@router.get("/latest", summary="Latest readings", dependencies=[needs("reading:read")])
 async def _list(
     connection: Db,
     page: ById,

@@ -4,22 +4,24 @@ import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import NUMBER, Db, DeviceKey, SiteKey, SourceKey, TimeRange, paged
+from services.api.access.guard import Router, needs
+from services.api.access.visit import Visit
+from services.api.deps import NUMBER, DeviceKey, SiteKey, SourceKey, TimeRange, Visitor, paged
 from services.api.listing import Listing, Page, Payload, cut, from_micros, micros
 from shared.broker_monitor import MonitorUnreachable, pending
 from shared.db import ledger
 
 PUBLISHED: Final = "only the publisher or the broker can count what was published"
+ONLY_WHOLE: Final = "the broker counts for the whole platform, not for your sites alone"
 NO_MONITOR: Final = "no NATS monitoring address is set (LAB_MQTT_MONITOR_URL)"
 FRAME_GAPS: Final = "missing frame counters are not counted yet"
 
 
 class Totals(Payload):
-    """Distinct message keys over all sources and hours; published = stored + rejected + pending."""
+    """Distinct message keys of your sites; published = stored + rejected + pending."""
 
     published: int | None = Field(examples=[None])
     published_reason: str | None = Field(description="why `published` is null")
@@ -52,18 +54,18 @@ class Cell(Payload):
 
 
 class Ledger(Listing[Cell]):
-    """Totals of the whole platform, whatever the filters, and a page of cells, newest first."""
+    """Totals of all your sites, whatever the filters, and a page of cells, newest first."""
 
     totals: Totals
 
 
-router = APIRouter(tags=["ledger"])
+router = Router(tags=["ledger"])
 
 
-async def totals(connection: AsyncConnection, monitor_url: str | None) -> Totals:
-    """Sums over the whole ledger, with what the broker still holds where it tells."""
-    waiting, reason = await _pending(monitor_url)
-    counted = await connection.run_sync(ledger.totals)
+async def totals(visit: Visit, monitor_url: str | None) -> Totals:
+    """Sums over all that is seen of the ledger, with what the broker still holds."""
+    waiting, reason = await _pending(monitor_url) if visit.sites is None else (None, ONLY_WHOLE)
+    counted = await visit.connection.run_sync(ledger.totals)
     return Totals(
         published=None,
         published_reason=PUBLISHED,
@@ -103,10 +105,10 @@ def _cell(cell: ledger.Cell) -> Cell:
     )
 
 
-@router.get("/ledger", summary="Ledger of messages")
+@router.get("/ledger", summary="Ledger of messages", dependencies=[needs("ledger:read")])
 async def _ledger(
     request: Request,
-    connection: Db,
+    visit: Visitor,
     span: TimeRange,
     page: Annotated[Page, Depends(paged(NUMBER, NUMBER, NUMBER))],
     site: SiteKey = None,
@@ -114,6 +116,7 @@ async def _ledger(
     device: DeviceKey = None,
 ) -> Ledger:
     after: Any = (from_micros(page.after[0]), *page.after[1:]) if page.after else None
+    connection = visit.connection
     cells = await connection.run_sync(
         ledger.cells,
         site=site,
@@ -126,7 +129,7 @@ async def _ledger(
     )
     rows, following = cut(cells, page, _place)
     return Ledger(
-        totals=await totals(connection, request.app.state.monitor_url),
+        totals=await totals(visit, request.app.state.monitor_url),
         items=[_cell(cell) for cell in rows],
         next=following,
     )

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Select, and_, exists, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ByTimeAndId, Db, PilotKey, SiteKey, Word
 from services.api.listing import FIRST, Listing, Page, Payload, cut, from_micros, micros
 from shared.db.tables import metric_definition, metric_value, pilot, site
@@ -49,7 +49,7 @@ class Outcomes(Listing[Outcome]):
     """Outcome metrics, the newest window first."""
 
 
-router = APIRouter(tags=["outcomes"])
+router = Router(tags=["outcomes"])
 
 
 async def outcomes(
@@ -107,7 +107,7 @@ def _select() -> Select[Any]:
     )
 
 
-@router.get("/outcomes", summary="Outcome metrics")
+@router.get("/outcomes", summary="Outcome metrics", dependencies=[needs("outcome:read")])
 async def _list(
     connection: Db,
     page: ByTimeAndId,

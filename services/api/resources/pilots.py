@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ById, Db, Id, OriginFilter, SiteKey, Word
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
@@ -45,7 +45,7 @@ class Pilots(Listing[Pilot]):
     """Pilots in the order in which they were added."""
 
 
-router = APIRouter(tags=["pilots"])
+router = Router(tags=["pilots"])
 
 
 async def pilots(
@@ -98,7 +98,7 @@ def _named(row: Row[Any]) -> dict[str, Any]:
     return {**row._mapping, "service_name": known["name"] if known else None}
 
 
-@router.get("/pilots", summary="Pilots")
+@router.get("/pilots", summary="Pilots", dependencies=[needs("pilot:read")])
 async def _list(
     connection: Db,
     page: ById,
@@ -109,6 +109,8 @@ async def _list(
     return await pilots(connection, site_key=site, kind=kind, origin=origin, page=page)
 
 
-@router.get("/pilots/{pilot}", summary="One pilot", responses=MISSING)
+@router.get(
+    "/pilots/{pilot}", summary="One pilot", responses=MISSING, dependencies=[needs("pilot:read")]
+)
 async def _one(connection: Db, pilot: Id) -> PilotInFull:
     return await find_pilot(connection, pilot)

@@ -9,13 +9,14 @@ from io import StringIO
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import NUMBER, Db, Id, TimeRange, paged
+from services.api.access.guard import Router, needs
+from services.api.deps import NUMBER, Id, TimeRange, Visitor, paged
 from services.api.listing import ALWAYS, FIRST, Page, Payload, Range, cut, from_micros, micros
 from services.api.placed import DATASTREAMS
 from services.api.problem import MISSING, NotFound, Responses
@@ -146,7 +147,7 @@ _SOURCES: Final[Mapping[Bucket | None, _Source]] = {
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _END: Final = datetime.max.replace(tzinfo=UTC)
 
-router = APIRouter(tags=["readings"])
+router = Router(tags=["readings"])
 
 
 async def readings(
@@ -228,13 +229,14 @@ _CSV: Final[Responses] = {
 
 @router.get(
     "/datastreams/{datastream}/readings",
+    dependencies=[needs("reading:read")],
     summary="Readings of one datastream",
     responses={**MISSING, **_CSV},
     response_model=Readings,
 )
 async def _list(
     request: Request,
-    connection: Db,
+    visit: Visitor,
     datastream: Id,
     span: TimeRange,
     page: Annotated[Page, Depends(paged(NUMBER, default=1000, most=10_000))],
@@ -243,9 +245,13 @@ async def _list(
     ] = None,
     format: Literal["json", "csv"] = "json",
 ) -> Readings | Response:
-    found = await readings(connection, datastream, bucket=bucket, span=span, page=page)
+    if format == "csv":
+        visit.require("reading:export")
+    found = await readings(visit.connection, datastream, bucket=bucket, span=span, page=page)
     if format == "json":
         return found
+    what = f"datastream/{datastream}/readings"
+    await visit.record("export", what, values={"n": len(found.items)})
     links = {"Link": f'<{request.url.include_query_params(cursor=found.next)}>; rel="next"'}
     return Response(
         as_csv(found, Aggregate if bucket else Reading),

@@ -4,12 +4,12 @@ from base64 import b64encode
 from datetime import datetime
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Row, Select, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import ByTimeAndUuid, Db, Id, Word
+from services.api.access.guard import Router, needs
+from services.api.deps import ByTimeAndUuid, Id, Visitor, Word
 from services.api.listing import (
     FIRST,
     Listing,
@@ -21,7 +21,7 @@ from services.api.listing import (
     uuid_from,
     uuid_number,
 )
-from services.api.placed import origin_of
+from services.api.placed import origin_of, place_of
 from services.api.problem import MISSING
 from shared.db.tables import rejected, source
 from shared.domain.place import Origin
@@ -49,7 +49,7 @@ class Rejects(Listing[Reject]):
     """Refusals of one device, the newest received first."""
 
 
-router = APIRouter(tags=["devices"])
+router = Router(tags=["devices"])
 
 
 async def rejects(
@@ -98,6 +98,13 @@ def _item(row: Row[Any], origin: Origin) -> Reject:
     )
 
 
-@router.get("/devices/{device}/rejects", summary="Refusals of a device", responses=MISSING)
-async def _list(connection: Db, device: Id, page: ByTimeAndUuid, reason: Word = None) -> Rejects:
-    return await rejects(connection, device, reason=reason, page=page)
+@router.get(
+    "/devices/{device}/rejects",
+    summary="Refusals of a device",
+    responses=MISSING,
+    dependencies=[needs("reject:read")],
+)
+async def _list(visit: Visitor, device: Id, page: ByTimeAndUuid, reason: Word = None) -> Rejects:
+    place = await place_of(visit.connection, device)
+    await visit.record("read", f"device/{device}/rejects", site_id=place.site_id)
+    return await rejects(visit.connection, device, reason=reason, page=page)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.guard import Router, needs
 from services.api.deps import ById, Db, SitePath
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
@@ -31,7 +31,7 @@ class Sites(Listing[Site]):
     """Sites in the order in which they were added."""
 
 
-router = APIRouter(tags=["sites"])
+router = Router(tags=["sites"])
 
 
 async def sites(connection: AsyncConnection, *, page: Page = FIRST) -> Sites:
@@ -62,11 +62,13 @@ def _select() -> Select[Any]:
     )
 
 
-@router.get("/sites", summary="Sites")
+@router.get("/sites", summary="Sites", dependencies=[needs("site:read")])
 async def _list(connection: Db, page: ById) -> Sites:
     return await sites(connection, page=page)
 
 
-@router.get("/sites/{site}", summary="One site", responses=MISSING)
+@router.get(
+    "/sites/{site}", summary="One site", responses=MISSING, dependencies=[needs("site:read")]
+)
 async def _one(connection: Db, site: SitePath) -> Site:
     return await find_site(connection, site)

@@ -4,12 +4,13 @@ from base64 import b64encode
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from sqlalchemy import Row, Select, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.deps import ByTimeAndUuid, Db, Id, TimeRange
+from services.api.access.guard import Router, needs
+from services.api.deps import ByTimeAndUuid, Id, TimeRange, Visitor
 from services.api.listing import (
     ALWAYS,
     FIRST,
@@ -23,7 +24,7 @@ from services.api.listing import (
     uuid_from,
     uuid_number,
 )
-from services.api.placed import origin_of
+from services.api.placed import origin_of, place_of
 from services.api.problem import MISSING
 from shared.db.tables import source, uplink
 from shared.domain.place import Origin
@@ -55,7 +56,7 @@ class Uplinks(Listing[Uplink]):
     """Messages of one device, the newest observed first."""
 
 
-router = APIRouter(tags=["devices"])
+router = Router(tags=["devices"])
 
 
 async def uplinks(
@@ -120,12 +121,19 @@ def as_text(raw: bytes) -> str | None:
         return None
 
 
-@router.get("/devices/{device}/uplinks", summary="Raw messages of a device", responses=MISSING)
+@router.get(
+    "/devices/{device}/uplinks",
+    summary="Raw messages of a device",
+    responses=MISSING,
+    dependencies=[needs("uplink:read")],
+)
 async def _list(
-    connection: Db,
+    visit: Visitor,
     device: Id,
     span: TimeRange,
     page: ByTimeAndUuid,
     encoding: Annotated[Encoding, Query(description="of the payload's bytes")] = "base64",
 ) -> Uplinks:
-    return await uplinks(connection, device, encoding=encoding, span=span, page=page)
+    place = await place_of(visit.connection, device)
+    await visit.record("read", f"device/{device}/uplinks", site_id=place.site_id)
+    return await uplinks(visit.connection, device, encoding=encoding, span=span, page=page)

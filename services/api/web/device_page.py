@@ -1,17 +1,21 @@
 """One device: how it does, its health, its charts, and its raw messages beside their values."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from services.api.deps import Db
+from services.api.access.guard import Router, needs
+from services.api.access.visit import Visit
+from services.api.deps import Visitor
 from services.api.listing import Page, page_after
+from services.api.placed import place_of
 from services.api.problem import NotFound
-from services.api.resources.devices import find_device
+from services.api.resources.devices import Device, find_device
 from services.api.resources.events import events
 from services.api.resources.findings import findings
-from services.api.resources.latest import latest
+from services.api.resources.latest import Latest, latest
 from services.api.resources.pilots import find_pilot
 from services.api.resources.rejects import rejects
 from services.api.resources.sites import find_site
@@ -25,12 +29,14 @@ from services.api.web.series import view_of
 from services.api.web.status import alarms, capacity, present_of, tiles
 
 SHOWN_MESSAGES = 20
+TOLD = ("event", "uplink", "reject")
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 
-@router.get("/devices/{device_id:number}")
-async def _device(request: Request, connection: Db, device_id: int) -> HTMLResponse:
+@router.get("/devices/{device_id:number}", dependencies=[needs("device:read")])
+async def _device(request: Request, visit: Visitor, device_id: int) -> HTMLResponse:
+    connection = visit.connection
     now = datetime.now(UTC)
     try:
         device = await find_device(connection, min(device_id, 2**31 - 1))
@@ -54,10 +60,7 @@ async def _device(request: Request, connection: Db, device_id: int) -> HTMLRespo
     described = [*described, *([] if _has_all(described) else [{"property": series.EVERY}])]
     view = view_of(asked, device.origin, newest, now)
     found = (await findings(connection, device_id=device.id, page=Page(50))).items
-    messages = await uplinks(
-        connection, device.id, encoding="hex", page=page_after(SHOWN_MESSAGES, asked.get("before"))
-    )
-    refused = await rejects(connection, device.id, page=Page(50))
+    told = await _told(visit, device, page_after(SHOWN_MESSAGES, asked.get("before")), newest)
     return page(
         request,
         "device.html",
@@ -77,11 +80,26 @@ async def _device(request: Request, connection: Db, device_id: int) -> HTMLRespo
         ),
         findings=found,
         words=await finding_words(connection),
-        events=(await events(connection, device.id, page=Page(30))).items,
-        frames=await frames(connection, messages.items, newest, refused.items),
-        older=messages.next,
-        rejects=refused.items,
+        **told,
     )
+
+
+async def _told(visit: Visit, device: Device, which: Page, newest: list[Latest]) -> dict[str, Any]:
+    """Raw messages, refusals and events, for who may see them; that they were seen is written."""
+    connection = visit.connection
+    may = [each for each in TOLD if visit.may(f"{each}:read", device.site)]
+    told: dict[str, Any] = {"may": may}
+    if "event" in may:
+        told["events"] = (await events(connection, device.id, page=Page(30))).items
+    if not {"uplink", "reject"} <= {*may}:
+        return told
+    site_id = (await place_of(connection, device.id)).site_id
+    await visit.record("read", f"device/{device.id}/uplinks", site_id=site_id)
+    await visit.record("read", f"device/{device.id}/rejects", site_id=site_id)
+    messages = await uplinks(connection, device.id, encoding="hex", page=which)
+    refused = (await rejects(connection, device.id, page=Page(50))).items
+    told["frames"] = await frames(connection, messages.items, newest, refused)
+    return {**told, "older": messages.next, "rejects": refused}
 
 
 def _has_all(described: list[dict[str, str]]) -> bool:

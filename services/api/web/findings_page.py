@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import parse_qsl, quote
+from typing import Any, Final, Literal, get_args
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import handling
-from services.api.deps import Db
+from services.api.access import own_page
+from services.api.access.guard import Router, needs
+from services.api.deps import Db, Visitor
 from services.api.listing import page_after
 from services.api.problem import Conflict, NotFound
 from services.api.resources.finding_actions import Act, act, actions_of
@@ -23,7 +25,6 @@ from services.api.resources.sites import Site, sites
 from services.api.web import labels
 from services.api.web.choice import choice
 from services.api.web.render import ALL, missing, page
-from services.api.writing import Transaction, is_on, may_write
 from shared.db.tables import pilot_kind
 
 SHOWN: Final = 25
@@ -31,7 +32,13 @@ Course = Literal["going", "over", "withdrawn"]
 _BEYOND: Final = 2**53  # no finding has it
 _ACTIVE: Final[Mapping[str, bool]] = {"going": True, "over": False}
 
-router = APIRouter(include_in_schema=False)
+_REFUSED: Final[Mapping[type[Exception], tuple[HTTPStatus, str]]] = {
+    NotFound: (HTTPStatus.NOT_FOUND, "form"),
+    Conflict: (HTTPStatus.CONFLICT, "stands"),
+    ValidationError: (HTTPStatus.UNPROCESSABLE_ENTITY, "form"),
+}
+
+router = Router(include_in_schema=False)
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,7 @@ async def finding_words(connection: AsyncConnection) -> Mapping[str, str]:
     return {**labels.FINDING, **own}
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a posted form, the last of each name; of one with too many, none."""
-    try:
-        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=20))
-    except ValueError:
-        return {}
-
-
-@router.get("/findings")
+@router.get("/findings", dependencies=[needs("finding:read")])
 async def _list(request: Request, connection: Db) -> HTMLResponse:
     known = await _known(connection)
     chosen = _filters(request.query_params, known)
@@ -88,7 +87,7 @@ async def _list(request: Request, connection: Db) -> HTMLResponse:
     return page(
         request,
         "findings_list.html",
-        **await _cards(request, connection, known, found.items),
+        **await _cards(connection, known, found.items),
         items=found.items,
         next=found.next,
         chosen=chosen,
@@ -97,28 +96,20 @@ async def _list(request: Request, connection: Db) -> HTMLResponse:
     )
 
 
-@router.get("/findings/{finding_id:number}")
+@router.get("/findings/{finding_id:number}", dependencies=[needs("finding:read")])
 async def _one(request: Request, connection: Db, finding_id: int) -> HTMLResponse:
     return await _shown(request, connection, finding_id)
 
 
-@router.post("/findings/{finding_id:number}/actions", dependencies=[Depends(may_write)])
-async def _act(
-    request: Request,
-    connection: Transaction,
-    finding_id: int,
-    form: Annotated[dict[str, str], Depends(_form)],
-) -> Response:
+@router.post("/findings/{finding_id:number}/actions", dependencies=[needs("finding:act")])
+async def _act(request: Request, visit: Visitor, finding_id: int) -> Response:
+    form = await own_page.form(request)
     try:
-        await act(connection, min(finding_id, _BEYOND), Act.model_validate(form))
-    except NotFound:
-        return missing(request)
-    except Conflict:
-        return await _shown(request, connection, finding_id, HTTPStatus.CONFLICT, "stands")
-    except ValidationError:
-        return await _shown(
-            request, connection, finding_id, HTTPStatus.UNPROCESSABLE_ENTITY, "form"
-        )
+        await act(visit, min(finding_id, _BEYOND), Act.model_validate(form))
+    except (NotFound, Conflict, ValidationError) as error:
+        await visit.record("create", f"finding/{finding_id}/actions", outcome="refused")
+        status, why = _REFUSED[type(error)]
+        return await _shown(request, visit.connection, finding_id, status, why)
     back = f"/findings?{quote(request.url.query, safe='=&%')}#finding-{finding_id}"
     return RedirectResponse(
         back if form.get("view") == "list" else f"/findings/{finding_id}", HTTPStatus.SEE_OTHER
@@ -136,7 +127,7 @@ async def _shown(
         found = await find_finding(connection, min(finding_id, _BEYOND))
     except NotFound:
         return missing(request)
-    cards = await _cards(request, connection, await _known(connection), [found])
+    cards = await _cards(connection, await _known(connection), [found])
     return page(request, "finding.html", status, finding=found, refused=refused, **cards)
 
 
@@ -149,12 +140,12 @@ async def _known(connection: AsyncConnection) -> Known:
 
 
 async def _cards(
-    request: Request, connection: AsyncConnection, known: Known, found: Sequence[Finding]
+    connection: AsyncConnection, known: Known, found: Sequence[Finding]
 ) -> dict[str, Any]:
     """What the card of a finding needs beside it."""
     return {
         "actions": await actions_of(connection, [each.id for each in found]),
-        "allowed": handling.ALLOWED if is_on(request) else {},
+        "allowed": handling.ALLOWED,
         "words": known.words,
         "places": {each.key: each for each in known.sites},
         "names": {each.id: each for each in known.pilots},

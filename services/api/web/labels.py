@@ -23,6 +23,19 @@ ORIGIN_MEANING: Final = {
     "recorded": N_("These values were recorded by others at real places and are replayed here."),
     "simulated": N_("These values come from a simulator, not from the world."),
 }
+ROLE: Final = {
+    "citizen": N_("citizen"),
+    "researcher": N_("researcher"),
+    "planner": N_("planner"),
+    "operator": N_("operator"),
+    "admin": N_("admin"),
+}
+ACCOUNT_REFUSED: Final = {
+    "key": N_("No key was made: give it a name, scopes from the list below, sites that exist."),
+    "ended": N_("There is no such key of yours, or it has ended."),
+    "old": N_("The present password does not fit; after several attempts wait a while."),
+    "new": N_("The new password is too short, holds your name, or repeats few characters."),
+}
 STAGE: Final = {
     "foundation": N_("foundation stage"),
     "experiment": N_("experiment stage"),
@@ -115,11 +128,11 @@ COURSE: Final = {
 }
 REFUSED: Final = {
     "stands": N_("Somebody was first: the finding stands otherwise now."),
-    "form": N_("Not saved: a name of at most 80 letters is needed, a note may have 2,000."),
+    "form": N_("Not saved: choose what to do, with a note of at most 2,000 letters."),
 }
 # Why a page could not be shown, or an action not be done, by HTTP status.
 FAILED: Final = {
-    403: N_("Not allowed: acting on findings is switched off here, or another site's page asked."),
+    403: N_("Not allowed: your roles do not include this, or another site's page asked."),
     500: N_("This is our fault and has been logged. Trying again may help."),
     503: N_("The database does not answer just now. Try again in a moment."),
 }

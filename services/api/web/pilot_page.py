@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from services.api.access.guard import Router, needs
 from services.api.deps import Db
 from services.api.listing import Page
 from services.api.problem import NotFound
@@ -23,10 +24,10 @@ from services.api.web.render import ALL, missing, page
 from services.api.web.series import view_of
 from services.api.web.status import alarms, capacity, present_of, tiles
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 
-@router.get("/pilots/{pilot_id:number}")
+@router.get("/pilots/{pilot_id:number}", dependencies=[needs("reading:read")])
 async def _pilot(request: Request, connection: Db, pilot_id: int) -> HTMLResponse:
     now = datetime.now(UTC)
     try:

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.convertors import IntegerConvertor, register_url_convertor
 
+from services.api.access.visit import Visit
 from services.api.listing import Page
 from services.api.web import i18n, labels
 from services.api.web.facts import facts, said
@@ -60,10 +61,11 @@ def page(
 ) -> HTMLResponse:
     """Render one page; a language asked for by `?lang=` is kept in a cookie."""
     language = language_of(request)
+    visit: Visit | None = getattr(request.state, "visit", None)
     html = (
         _ENVIRONMENTS[language.code]
         .get_template(template)
-        .render(request=request, address=partial(_address, request), **facts)
+        .render(request=request, address=partial(_address, request), visit=visit, **facts)
     )
     response = HTMLResponse(html, status, _HEADERS)
     if request.query_params.get("lang") == language.code:

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from services.api.access.guard import Router, needs
 from services.api.deps import Db
 from services.api.listing import Page
 from services.api.problem import NotFound
@@ -18,10 +19,10 @@ from services.api.web import overview
 from services.api.web.findings_page import finding_words
 from services.api.web.render import ALL, missing, page
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 
-@router.get("/sites/{key}")
+@router.get("/sites/{key}", dependencies=[needs("site:read")])
 async def _site(request: Request, connection: Db, key: str) -> HTMLResponse:
     now = datetime.now(UTC)
     try:

@@ -1,6 +1,15 @@
 """Every table. Those marked `info={"hypertable": column}` become hypertables where TimescaleDB is
 present (shared/db/timescale.py); no foreign key points from or to them."""
 
+from shared.db.tables.access import (
+    access_state,
+    api_key,
+    principal,
+    role_grant,
+    session,
+    sign_in_failure,
+    sign_in_link,
+)
 from shared.db.tables.alert import alert
 from shared.db.tables.arrival import (
     change,
@@ -24,7 +33,9 @@ from shared.db.tables.place import datastream, device, gateway, pilot, profile, 
 from shared.db.tables.work import job, task
 
 __all__ = [
+    "access_state",
     "alert",
+    "api_key",
     "change",
     "datastream",
     "device",
@@ -40,11 +51,16 @@ __all__ = [
     "metric_value",
     "pilot",
     "pilot_kind",
+    "principal",
     "profile",
     "reading",
     "reading_hourly",
     "rejected",
+    "role_grant",
     "service_request",
+    "session",
+    "sign_in_failure",
+    "sign_in_link",
     "site",
     "source",
     "task",

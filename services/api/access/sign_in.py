@@ -1,0 +1,167 @@
+"""Signing in, by password or one-time link: what fails tells nothing, takes as long, and waits."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Final
+
+from fastapi import Request
+from sqlalchemy import Connection, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.api.access.credentials import shown
+from services.api.access.known import Known
+from services.api.access.visit import address_of
+from shared import password as passwords
+from shared.db import audit
+from shared.db.access import back_off, principals, sessions
+from shared.db.tables import principal
+
+# Each check takes 64 MiB and one core for a while, on purpose.
+_CHECKS: Final = asyncio.Semaphore(2)
+_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not let in. wait_s: when the next attempt will be looked at; 0: at once."""
+
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of a name. principal_id None: nobody who could sign in."""
+
+    principal_id: int | None
+    password: str | None
+    wait_s: float
+
+
+async def by_password(request: Request, name: str, password: str, now: datetime) -> str | Refused:
+    """The token of a new session, or why there is none: the same for whatever is wrong."""
+    name, address = name.strip().lower()[:200], address_of(request)
+    async with _transaction(request) as connection:
+        stored = await connection.run_sync(_stored, name, address, now)
+        if stored.wait_s:
+            await audit.record(connection, _attempt(name, address, "refused", "back-off"))
+            return Refused(ceil(stored.wait_s))
+    async with _CHECKS:  # without a connection: it takes its time
+        good = await asyncio.to_thread(passwords.matches, stored.password, password)
+    async with _transaction(request) as connection:
+        if not good or stored.principal_id is None:
+            await connection.run_sync(back_off.failed, name, address, now)
+            await audit.record(connection, _attempt(name, address, "refused"))
+            return Refused()
+        await connection.run_sync(back_off.forgive, name, address)
+        await audit.record(connection, _attempt(name, address, "done"))
+        return await connection.run_sync(_begin, request, stored.principal_id, now)
+
+
+async def by_link(request: Request, token: str, password: str, now: datetime) -> str | None:
+    """Set a password and return the token of a new session; None: the link is good no more.
+
+    Raises PasswordRefused; the link stays good then.
+    """
+    owner = await owner_of_link(request, token, now)
+    stored = await _hashed(password, owner[1]) if owner else ""
+    async with _transaction(request) as connection:
+        owner = await connection.run_sync(sessions.owner_of_link, token, now, lock=True)
+        if owner is None:
+            refused = _attempt("", address_of(request), "refused", "unknown link")
+            await audit.record(connection, refused)
+            return None
+        await connection.run_sync(principals.set_password, owner[0], stored)
+        await audit.record(connection, _new_password(request, owner[1], "one-time link"))
+        return await connection.run_sync(_begin, request, owner[0], now)
+
+
+async def owner_of_link(request: Request, token: str, now: datetime) -> tuple[int, str] | None:
+    """Id and name of whom a link is for; None: it is unknown, used or too old."""
+    async with _transaction(request) as connection:
+        return await connection.run_sync(sessions.owner_of_link, token, now)
+
+
+async def change_password(
+    request: Request, name: str, old: str, new: str, now: datetime
+) -> str | Refused:
+    """Set another password, end every session and begin a new one; raises PasswordRefused."""
+    stored = await _hashed(new, name)
+    let_in = await by_password(request, name, old, now)
+    if isinstance(let_in, Refused):
+        return let_in
+    async with _transaction(request) as connection:
+        found = await connection.run_sync(_stored, name, address_of(request), now)
+        assert found.principal_id is not None
+        await connection.run_sync(principals.set_password, found.principal_id, stored)
+        await audit.record(connection, _new_password(request, name, "changed by its owner"))
+        return await connection.run_sync(_begin, request, found.principal_id, now)
+
+
+async def sign_out(request: Request) -> None:
+    """End the session that was shown; without one nothing is to be ended."""
+    credentials = shown(request)
+    if credentials is None or credentials.kind != "session":
+        return
+    async with _transaction(request) as connection:
+        await connection.run_sync(sessions.end, credentials.token)
+
+
+def _transaction(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:
+    # Not of the pool of questions: a page that changes a password holds one of those already.
+    engine: AsyncEngine = request.app.state.keeper
+    return engine.begin()
+
+
+async def _hashed(password: str, name: str) -> str:
+    passwords.require_good(password, name)
+    async with _CHECKS:
+        return await asyncio.to_thread(passwords.hashed, password)
+
+
+def _stored(connection: Connection, name: str, address: str | None, now: datetime) -> Stored:
+    row = connection.execute(
+        select(principal.c.id, principal.c.password).where(
+            principal.c.name == name.replace("\0", " "), principal.c.disabled_at.is_(None)
+        )
+    ).one_or_none()
+    wait_s = back_off.wait_s(connection, name, address, now)
+    return Stored(row.id if row else None, row.password if row else None, wait_s)
+
+
+def _begin(connection: Connection, request: Request, principal_id: int, now: datetime) -> str:
+    """A session of its own: whatever was shown before is ended, and never taken over."""
+    known: Known = request.app.state.known
+    before = shown(request)
+    if before and before.kind == "session":
+        sessions.end(connection, before.token)
+    absolute = timedelta(hours=known.settings.session_hours)
+    sessions.forget_before(connection, now, absolute)
+    back_off.clean(connection, now)
+    return sessions.begin(connection, principal_id, now, address_of(request))
+
+
+def _new_password(request: Request, name: str, why: str) -> audit.Entry:
+    return audit.Entry(
+        actor=f"user:{name}",
+        action="update",
+        object=f"user/{name}",
+        address=address_of(request),
+        why=why,
+        changed=("password",),
+    )
+
+
+def _attempt(name: str, address: str | None, outcome: str, why: str | None = None) -> audit.Entry:
+    # People type passwords where a name is asked for: of a refused one only its begin is kept.
+    told = name if outcome == "done" else name.replace("\0", " ")[:3] + "…"
+    return audit.Entry(
+        actor=f"user:{told}" if outcome == "done" else "anonymous",
+        action="sign_in",
+        object=f"user/{told[:_SHOWN]}",
+        address=address,
+        why=why,
+        outcome=outcome,
+    )

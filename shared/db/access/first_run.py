@@ -1,0 +1,46 @@
+"""The first person of a fresh database: let in by a one-time link, for there is no password yet."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, exists, select, text
+
+from shared.db import audit
+from shared.db.access import principals, sessions
+from shared.db.tables import principal
+from shared.domain.permission import Grant
+from shared.settings import Access, Api
+
+FIRST: Final = "admin"
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(4523)")  # of two that start at once, one adds
+
+
+def link(connection: Connection, access: Access, now: datetime) -> str | None:
+    """A sign-in token while nobody has ever set a password; None afterwards."""
+    connection.execute(_LOCK)
+    if connection.scalar(select(exists().where(principal.c.password.is_not(None)))):
+        return None
+    known = {each.name: each for each in principals.listed(connection)}
+    if FIRST not in known:
+        known[FIRST] = principals.add(connection, FIRST, [Grant("admin")])
+        audit.record_sync(
+            connection, audit.Entry(actor="first run", action="create", object=f"user/{FIRST}")
+        )
+    lifetime = timedelta(hours=access.link_hours)
+    return sessions.make_link(connection, known[FIRST].id, now, lifetime)
+
+
+def address_of_link(api: Api, token: str) -> str:
+    """Where a link leads."""
+    return f"{api.public_url}/sign-in/link?token={token}"
+
+
+def welcome(connection: Connection, api: Api, access: Access, now: datetime) -> list[str]:
+    """What to print at start: how the first person gets in, or nothing."""
+    token = link(connection, access, now)
+    if token is None:
+        return []
+    return [
+        f"Nobody can sign in yet. This link makes you {FIRST}, once, within {access.link_hours} h:",
+        f"  {address_of_link(api, token)}",
+    ]

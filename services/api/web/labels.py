@@ -36,6 +36,7 @@ ACCOUNT_REFUSED: Final = {
     "old": N_("The present password does not fit; after several attempts wait a while."),
     "new": N_("The new password is too short, holds your name, or repeats few characters."),
 }
+OUTCOME: Final = {"done": N_("done"), "refused": N_("refused"), "failed": N_("failed")}
 STAGE: Final = {
     "foundation": N_("foundation stage"),
     "experiment": N_("experiment stage"),

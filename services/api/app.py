@@ -8,14 +8,18 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp
 
 from services.api import live, problem, resources, stream
 from services.api.contract import PREFIX, known_parameters
+from services.api.gate import refusal
+from services.api.gate.gate import Gate
+from services.api.gate.limits import Limits
 from services.api.head import Head
-from services.api.problem import DOWN, REFUSED, Fault, Problem
+from services.api.problem import BUSY, DOWN, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
-from shared.settings import Database
+from shared.settings import Api, Database
 
 TITLE: Final = "Living lab"
 DESCRIPTION: Final = """
@@ -29,12 +33,23 @@ a query parameter that is not known is refused.
 """
 
 
+class Application(FastAPI):
+    """The framework's, behind the gate: also what its own middleware answers passes there."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Gate(super().build_middleware_stack(), self.state.api, self.state.limits)
+
+
 def create_app(
-    database: Database, *, monitor_url: str | None = None, finding_actions: bool = False
+    database: Database,
+    *,
+    monitor_url: str | None = None,
+    finding_actions: bool = False,
+    api: Api | None = None,
 ) -> FastAPI:
     """The application. monitor_url: where a NATS broker tells what is still pending;
     finding_actions: whoever gets here may acknowledge and close findings."""
-    app = FastAPI(
+    app = Application(
         title=TITLE,
         version="1",
         description=DESCRIPTION,
@@ -48,13 +63,16 @@ def create_app(
     app.state.monitor_url = monitor_url
     app.state.finding_actions = finding_actions
     app.state.live = live.Hub()
+    app.state.api = api or Api()
+    app.state.limits = Limits.of(app.state.api)
     problem.install(app)
+    app.add_exception_handler(refusal.Refused, refusal.answered)
     app.add_middleware(Head)
     for prefix, router in _routers():
         # Probes may add what they like; a misspelt filter must not pass for an answer.
         strict = [Depends(known_parameters)] if prefix == PREFIX else []
         app.include_router(
-            router, prefix=prefix, responses={**REFUSED, **DOWN}, dependencies=strict
+            router, prefix=prefix, responses={**REFUSED, **BUSY, **DOWN}, dependencies=strict
         )
     pages.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

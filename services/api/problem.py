@@ -89,6 +89,7 @@ MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
 GARBLED: Final[Responses] = {400: _document(HTTPStatus.BAD_REQUEST)}
 FORBIDDEN: Final[Responses] = {403: _document(HTTPStatus.FORBIDDEN)}
 TAKEN: Final[Responses] = {409: _document(HTTPStatus.CONFLICT)}
+BUSY: Final[Responses] = {429: _document(HTTPStatus.TOO_MANY_REQUESTS)}
 DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
 
 

@@ -203,7 +203,7 @@ async def api(database: Database, **more: Any) -> AsyncIterator[httpx.AsyncClien
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://lab") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         client.app = app  # type: ignore[attr-defined]
         yield client

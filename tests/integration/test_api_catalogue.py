@@ -18,7 +18,7 @@ async def client() -> AsyncIterator[Client]:
     """The application without its database: the catalogue needs none."""
     app = create_app(Database(url="postgresql://lab@127.0.0.1:1/nowhere"))
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

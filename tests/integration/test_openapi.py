@@ -38,7 +38,8 @@ def served(new_database: Callable[[str], Database]) -> Iterator[str]:
     api_world.fill(engine)
     engine.dispose()
     port = free_port()
-    running = server(database, finding_actions=True)
+    unlimited = Api(rate_per_address=0)
+    running = server(database, finding_actions=True, api=unlimited)
     with listening(Api(port=port)) as listener:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -19,6 +19,7 @@ from services.api.head import Head
 from services.api.problem import BUSY, DOWN, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
+from shared.db.session import API_READ, API_WRITE
 from shared.settings import Api, Database
 
 TITLE: Final = "Living lab"
@@ -81,15 +82,17 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    engine = async_engine(app.state.database)
-    app.state.writer = engine
+    database: Database = app.state.database
+    reader = async_engine(database, API_READ)
+    app.state.writer = async_engine(database, API_WRITE, pool=(database.pool + 1) // 2)
     # Read-only at the database too: no other route can write by mistake.
-    app.state.engine = engine.execution_options(postgresql_readonly=True)
+    app.state.engine = reader.execution_options(postgresql_readonly=True)
     try:
-        async with app.state.live.following(app.state.database, app.state.engine):
+        async with app.state.live.following(database, app.state.engine):
             yield
     finally:
-        await engine.dispose()
+        await reader.dispose()
+        await app.state.writer.dispose()
 
 
 def _routers() -> Iterator[tuple[str, APIRouter]]:

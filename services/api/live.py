@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.resources.latest import Latest, latest_of
 from shared.db.change import CHANNEL
+from shared.db.session import API_READ
 from shared.db.tables import change
 from shared.settings import Database
 
@@ -153,7 +154,10 @@ class Hub:
             try:
                 async with self._talking:
                     connection = await psycopg.AsyncConnection.connect(
-                        database.url, autocommit=True, connect_timeout=CONNECT_S
+                        database.url,
+                        autocommit=True,
+                        connect_timeout=CONNECT_S,
+                        options=API_READ.options,
                     )
                 async with connection:
                     async with self._talking:

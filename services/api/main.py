@@ -11,6 +11,7 @@ from services.api.gate.peer import Peers
 from services.api.live import Hub
 from shared.db import migrate
 from shared.db.engine import sync_engine
+from shared.db.session import API_READ
 from shared.errors import OperatorError
 from shared.settings import Api, Database, variable
 
@@ -37,7 +38,7 @@ class Server(uvicorn.Server):
 
 def run(database: Database, api: Api, monitor_url: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM; raises OperatorError before anything is served."""
-    engine = sync_engine(database)
+    engine = sync_engine(database, API_READ)
     try:
         migrate.ready(engine, database)
     finally:

@@ -11,6 +11,7 @@ from services.analytics import findings
 from shared.db import change
 from shared.db.change import CHANNEL, REGISTRY_CHANNEL
 from shared.db.engine import DatabaseUnreachable, connect
+from shared.db.session import ANALYTICS
 from shared.settings import Database
 
 LOOK_UP_S: Final = 0.5  # how soon a stop is noticed
@@ -25,7 +26,7 @@ def follow(database: Database, wake: Callable[[], None], stop: threading.Event) 
     pause = LOOK_UP_S
     while not stop.is_set():
         try:
-            with connect(database, autocommit=True) as connection:
+            with connect(database, ANALYTICS, autocommit=True) as connection:
                 for channel in (CHANNEL, REGISTRY_CHANNEL, findings.CHANNEL):
                     connection.execute(f"LISTEN {channel}")
                 pause = LOOK_UP_S

@@ -25,6 +25,7 @@ from services.analytics.runner import Job
 from services.analytics.schedule import Schedule
 from shared.db import migrate
 from shared.db.engine import sync_engine
+from shared.db.session import ANALYTICS
 from shared.db.tables import metric_definition, pilot_kind
 from shared.settings import Alerts, Analytics, Database, Retention
 from shared.telemetry import serve_health
@@ -44,7 +45,7 @@ def run(
 ) -> None:
     """Work until `stop` is set. Raises OperatorError when the database cannot be used at start;
     one lost later is waited for."""
-    engine = sync_engine(database)
+    engine = sync_engine(database, ANALYTICS)
     try:
         migrate.ready(engine, database)
         describe(engine)

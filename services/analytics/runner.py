@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import structlog
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -72,6 +73,8 @@ def lost(error: Exception) -> bool:
     """Whether the database went away, as opposed to refusing what we asked."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
+    if isinstance(error, DBAPIError) and isinstance(error.orig, (QueryCanceled, LockNotAvailable)):
+        return False  # it answered: this took longer than shared/db/session.py allows
     return isinstance(error, (OperationalError, InterfaceError))
 
 

@@ -8,16 +8,21 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp
 
 from services.api import live, problem, resources, stream
 from services.api.access.guard import Guarded, every, require_guarded
 from services.api.access.known import Known
 from services.api.contract import PREFIX
+from services.api.gate import refusal
+from services.api.gate.gate import Gate
+from services.api.gate.limits import Limits
 from services.api.head import Head
-from services.api.problem import DOWN, GUARDED, REFUSED, Fault, Problem
+from services.api.problem import BUSY, DOWN, GUARDED, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
-from shared.settings import Access, Database, load
+from shared.db.session import API_READ, API_WRITE
+from shared.settings import Access, Api, Database, load
 
 TITLE: Final = "Living lab"
 KEEPERS: Final = 2
@@ -33,12 +38,23 @@ a query parameter that is not known is refused.
 """
 
 
+class Application(FastAPI):
+    """The framework's, behind the gate: also what its own middleware answers passes there."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Gate(super().build_middleware_stack(), self.state.api, self.state.limits)
+
+
 def create_app(
-    database: Database, *, monitor_url: str | None = None, access: Access | None = None
+    database: Database,
+    *,
+    monitor_url: str | None = None,
+    access: Access | None = None,
+    api: Api | None = None,
 ) -> FastAPI:
     """The application. monitor_url: where a NATS broker tells what is still pending; access: what
-    is public, and how long people stay signed in."""
-    app = FastAPI(
+    is public, and how long people stay signed in; api: what one client gets at most."""
+    app = Application(
         title=TITLE,
         version="1",
         description=DESCRIPTION,
@@ -53,10 +69,14 @@ def create_app(
     app.state.monitor_url = monitor_url
     app.state.known = Known(access or load(Access))
     app.state.live = live.Hub()
+    app.state.api = api or Api()
+    app.state.limits = Limits.of(app.state.api)
     problem.install(app)
+    app.add_exception_handler(refusal.Refused, refusal.answered)
     app.add_middleware(Head)
     for prefix, router in _routers():
-        app.include_router(router, prefix=prefix, responses={**REFUSED, **DOWN, **GUARDED})
+        told = {**REFUSED, **BUSY, **DOWN, **GUARDED}
+        app.include_router(router, prefix=prefix, responses=told)
     pages.install(app)
     require_guarded(app.routes, OPEN_PATHS)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
@@ -65,18 +85,20 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    engine = async_engine(app.state.database)
-    app.state.writer = engine
+    database: Database = app.state.database
+    reader = async_engine(database, API_READ)
+    app.state.writer = async_engine(database, API_WRITE, pool=(database.pool + 1) // 2)
     # Read-only at the database too: no other route can write by mistake.
-    app.state.engine = engine.execution_options(postgresql_readonly=True)
-    # Beside the pool of questions: a question that waits for its audit holds a connection already.
-    app.state.keeper = async_engine(app.state.database, pool=KEEPERS)
+    app.state.engine = reader.execution_options(postgresql_readonly=True)
+    # Beside both: whoever waits for what is written down holds a connection of theirs already.
+    app.state.keeper = async_engine(database, API_WRITE, pool=KEEPERS)
     try:
-        async with app.state.live.following(app.state.database, app.state.engine):
+        async with app.state.live.following(database, app.state.engine):
             yield
     finally:
         await app.state.keeper.dispose()
-        await engine.dispose()
+        await reader.dispose()
+        await app.state.writer.dispose()
 
 
 def _routers() -> Iterator[tuple[str, APIRouter]]:

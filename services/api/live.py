@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.api.resources.latest import Latest, latest_of
 from shared.db import scope
 from shared.db.change import CHANNEL
+from shared.db.session import API_READ
 from shared.db.tables import change
 from shared.settings import Database
 
@@ -158,7 +159,10 @@ class Hub:
             try:
                 async with self._talking:
                     connection = await psycopg.AsyncConnection.connect(
-                        database.url, autocommit=True, connect_timeout=CONNECT_S
+                        database.url,
+                        autocommit=True,
+                        connect_timeout=CONNECT_S,
+                        options=API_READ.options,
                     )
                 async with connection:
                     async with self._talking:

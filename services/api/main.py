@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import uvicorn
 
 from services.api.app import create_app
+from services.api.gate.connection import HEADER_BYTES, protocol
+from services.api.gate.peer import Peers
 from services.api.live import Hub
 from shared.db import migrate
 from shared.db.access import first_run
@@ -14,6 +16,8 @@ from shared.db.engine import sync_engine
 from shared.errors import OperatorError
 from shared.settings import Access, Api, Database, variable
 
+KEEP_ALIVE_S = 5
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 GRACE_S = 2  # for answers under way; live streams are ended at once
 
 
@@ -44,19 +48,32 @@ def run(database: Database, api: Api, access: Access, monitor_url: str | None = 
         engine.dispose()
     # uvicorn raises the signal anew once it has stopped in good order.
     with listening(api) as listener, suppress(KeyboardInterrupt):
-        running = server(database, monitor_url, access=access)
+        running = server(database, monitor_url, access=access, api=api)
         for line in welcome:
             print(line, flush=True)  # noqa: T201 - for whoever started it, and not for a log
         running.run(sockets=[listener])
 
 
 def server(
-    database: Database, monitor_url: str | None = None, *, access: Access | None = None
+    database: Database,
+    monitor_url: str | None = None,
+    *,
+    access: Access | None = None,
+    api: Api | None = None,
 ) -> Server:
     """The server, not yet running; it takes its socket from whoever runs it."""
-    app = create_app(database, monitor_url=monitor_url, access=access)
+    api = api or Api()
+    app = create_app(database, monitor_url=monitor_url, access=access, api=api)
     config = uvicorn.Config(
         app,
+        http=protocol(Peers(api.proxies)),  # type: ignore[arg-type]  # anything that makes one
+        ws="none",
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        proxy_headers=False,  # it would believe anybody on loopback; services/api/gate/peer.py
+        ssl_certfile=api.tls_cert,
+        ssl_keyfile=api.tls_key,
+        ssl_ciphers=CIPHERS,
         timeout_graceful_shutdown=GRACE_S,
         log_level="warning",
         access_log=False,

@@ -31,10 +31,6 @@ class Forbidden(Exception):
     """Known, and not allowed; the message says why."""
 
 
-class TooManyAttempts(Exception):
-    """Too often, too fast; the message says how long to wait."""
-
-
 class Conflict(Exception):
     """Somebody else was first, or it has been done already; the message says what is."""
 
@@ -79,7 +75,6 @@ STATUS: Final[Mapping[type[Exception], tuple[HTTPStatus, str | None]]] = {
     NotFound: (HTTPStatus.NOT_FOUND, None),
     Unauthenticated: (HTTPStatus.UNAUTHORIZED, None),
     Forbidden: (HTTPStatus.FORBIDDEN, None),
-    TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, None),
     AccessRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     PasswordRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     Conflict: (HTTPStatus.CONFLICT, None),
@@ -104,8 +99,9 @@ MISSING: Final[Responses] = {404: _document(HTTPStatus.NOT_FOUND)}
 GARBLED: Final[Responses] = {400: _document(HTTPStatus.BAD_REQUEST)}
 UNKNOWN: Final[Responses] = {401: _document(HTTPStatus.UNAUTHORIZED)}
 FORBIDDEN: Final[Responses] = {403: _document(HTTPStatus.FORBIDDEN)}
-GUARDED: Final[Responses] = {**UNKNOWN, **FORBIDDEN, 429: _document(HTTPStatus.TOO_MANY_REQUESTS)}
+GUARDED: Final[Responses] = {**UNKNOWN, **FORBIDDEN}
 TAKEN: Final[Responses] = {409: _document(HTTPStatus.CONFLICT)}
+BUSY: Final[Responses] = {429: _document(HTTPStatus.TOO_MANY_REQUESTS)}
 DOWN: Final[Responses] = {503: _document(HTTPStatus.SERVICE_UNAVAILABLE)}
 
 

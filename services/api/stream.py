@@ -6,7 +6,7 @@ from functools import partial
 from time import monotonic
 from typing import Annotated, Final
 
-from fastapi import Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.access.guard import Router, needs, still_may
 from services.api.deps import PilotKey, SiteKey, Visitor
+from services.api.gate.limits import Limits
 from services.api.live import Client, Event, Hub, missed
 from services.api.problem import MISSING, NotFound
 from shared.db.tables import pilot, site
@@ -31,6 +32,16 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
+async def _counted(request: Request, visit: Visitor) -> AsyncIterator[None]:
+    """Count the stream of somebody known, from whatever address, until it has ended."""
+    if visit.actor.principal_id is None:
+        yield
+        return
+    limits: Limits = request.app.state.limits
+    with limits.streams_of_principals.held(str(visit.actor.principal_id)):
+        yield
+
+
 router = Router(tags=["live"])
 
 
@@ -44,7 +55,7 @@ router = Router(tags=["live"])
     ),
     responses=MISSING,
     response_class=EventStream,
-    dependencies=[needs(PERMISSION)],
+    dependencies=[needs(PERMISSION), Depends(_counted)],
 )
 async def _live(
     request: Request,

@@ -14,6 +14,7 @@ from services.ingest.uplink import Refused
 from shared.db import migrate
 from shared.db.change import REGISTRY_CHANNEL
 from shared.db.engine import DatabaseUnreachable, connect, sync_engine
+from shared.db.session import INGEST
 from shared.settings import Database
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ class Store:
     """Two connections: one writes batches, one listens for registry changes and reads it."""
 
     def __init__(self, database: Database) -> None:
-        engine = sync_engine(database)
+        engine = sync_engine(database, INGEST)
         migrate.ready(engine, database)
         engine.dispose()
         self._database = database
@@ -33,9 +34,9 @@ class Store:
         self._connect()
 
     def _connect(self) -> None:
-        self._writing = connect(self._database)
+        self._writing = connect(self._database, INGEST)
         writer.prepare_session(self._writing)
-        self._listening = connect(self._database, autocommit=True)
+        self._listening = connect(self._database, INGEST, autocommit=True)
         self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
         self._load()
 

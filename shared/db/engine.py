@@ -8,42 +8,46 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.db.scope import SCHEMA
+from shared.db.session import API_READ, CLI, Session
 from shared.errors import OperatorError
 from shared.settings import Database
-
-STATEMENT_TIMEOUT_MS = 15_000
 
 
 class DatabaseUnreachable(OperatorError):
     """Nothing answers at LAB_DATABASE_URL, or it refuses us."""
 
 
-def connect(database: Database, *, autocommit: bool = False) -> psycopg.Connection:
+def connect(
+    database: Database, session: Session = CLI, *, autocommit: bool = False
+) -> psycopg.Connection:
     """One psycopg connection in UTC; raises DatabaseUnreachable."""
     try:
-        return psycopg.connect(database.url, autocommit=autocommit, options="-c timezone=UTC")
+        return psycopg.connect(database.url, autocommit=autocommit, options=session.options)
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(unreachable(database, error)) from error
 
 
-def sync_engine(database: Database) -> Engine:
+def sync_engine(database: Database, session: Session = CLI) -> Engine:
     """A small engine for one worker process; sessions speak UTC."""
-    return create_engine(_dialect_url(database), pool_size=4, pool_pre_ping=True, connect_args=_UTC)
+    return create_engine(
+        _dialect_url(database),
+        pool_size=4,
+        pool_pre_ping=True,
+        connect_args={"options": session.options},
+    )
 
 
-def async_engine(database: Database, pool: int | None = None) -> AsyncEngine:
-    """A pool of the API: sessions speak UTC, look into the scoped views only (shared/db/scope.py),
-    and no question may take a connection for ever."""
+def async_engine(
+    database: Database, session: Session = API_READ, *, pool: int | None = None
+) -> AsyncEngine:
+    """A pool of the API, `database.pool` connections unless told otherwise; it sees the scoped
+    views only (shared/db/scope.py)."""
     return create_async_engine(
         _dialect_url(database),
         pool_size=pool or database.pool,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={
-            "options": f"{_UTC['options']} -c search_path={SCHEMA}"
-            f" -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-        },
+        connect_args={"options": session.options},
     )
 
 
@@ -53,9 +57,6 @@ def unreachable(database: Database, error: Exception) -> str:
     place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return f"LAB_DATABASE_URL: cannot use the database at {place}: {reason}"
-
-
-_UTC = {"options": "-c timezone=UTC"}
 
 
 def _dialect_url(database: Database) -> str:

@@ -1,9 +1,12 @@
 """How the services work: gathering, looking for work, listening, keeping, logging."""
 
+from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import network
 
 
 class Ingest(BaseSettings):
@@ -28,22 +31,78 @@ class Analytics(BaseSettings):
 
 
 class Api(BaseSettings):
-    """Where the API and the pages listen. Loopback only until access control lands."""
+    """Where the API and the pages listen, who may stand before them, and what one client gets."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_API_")
+    model_config = SettingsConfigDict(env_prefix="LAB_API_", env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    url: str | None = Field(default=None, description="where people find it: https://lab.example")
+    tls_cert: Path | None = Field(default=None, description="PEM file, chain included")
+    tls_key: Path | None = Field(default=None, description="PEM file, without a passphrase")
+    trusted_proxies: str | None = Field(
+        default=None, description="addresses and networks whose X-Forwarded- headers are believed"
+    )
+    cors_origins: str | None = Field(
+        default=None, description="origins whose pages may read /v1/; none: no other page may"
+    )
+    rate_per_address: int = Field(default=1200, ge=0, description="requests a minute; 0: no limit")
+    rate_per_principal: int = Field(default=1200, ge=0, description="the same, of who is known")
+    streams: int = Field(default=200, ge=1, le=5000, description="live streams open at once")
+    streams_each: int = Field(default=20, ge=1, le=5000, description="of one address or principal")
+    body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return network.is_loopback(self.host)
+
+    @property
+    def proxies(self) -> tuple[network.Network, ...]:
+        """The trusted proxies, as networks."""
+        return network.networks(self.trusted_proxies or "")
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins allowed by CORS."""
+        return frozenset(network.parted(self.cors_origins or ""))
 
     @property
     def public_url(self) -> str:
-        """stand-in"""
-        return f"http://{self.host}:{self.port}"
+        """Where people find it, without a slash at the end: `url`, else from host and port."""
+        if self.url:
+            return self.url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @field_validator("url")
+    @classmethod
+    def _base(cls, url: str | None) -> str | None:
+        return url and network.base_url(url)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, said: str | None) -> str | None:
+        network.networks(said or "")
+        return said
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, said: str | None) -> str | None:
+        return said and ",".join(map(network.base_url, network.parted(said)))
 
     @model_validator(mode="after")
-    def _loopback(self) -> Self:
-        if self.host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("host: must be a loopback address while there is no access control")
+    def _protected(self) -> Self:
+        network.require_certificate(self.tls_cert, self.tls_key)
+        if not (self.loopback or self.tls_cert or self.trusted_proxies):
+            raise ValueError(
+                f"host: {self.host} is not loopback: set LAB_API_TLS_CERT and LAB_API_TLS_KEY, or"
+                " LAB_API_TRUSTED_PROXIES if TLS ends at a proxy"
+            )
+        if not self.url and self.host in ("0.0.0.0", "::"):
+            raise ValueError(
+                f"url: must be set when LAB_API_HOST is {self.host}, such as https://lab.example"
+            )
         return self
 
 

@@ -47,7 +47,7 @@ def served(new_database: Callable[[str], Database]) -> Iterator[Served]:
     key = people.add(engine)
     engine.dispose()
     port = free_port()
-    running = server(database)
+    running = server(database, api=Api(rate_per_address=0, rate_per_principal=0))
     with listening(Api(port=port)) as listener:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -6,6 +6,7 @@ A route names a permission of shared/domain/permission.py; one that names none c
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
@@ -20,6 +21,8 @@ from services.api.access.credentials import Credentials, shown
 from services.api.access.known import Known
 from services.api.access.visit import Visit, address_of
 from services.api.contract import require_known_parameters
+from services.api.gate.limits import Limits
+from services.api.gate.refusal import too_many
 from services.api.problem import Forbidden, Unauthenticated
 from shared.db import scope
 from shared.db.access import VERSION
@@ -133,6 +136,7 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
     async with engine.begin() if writes else engine.connect() as connection:
         actor = await recognise(connection, known, credentials, permission, now)
         sites = _sites(actor, permission)
+        _count(request, actor)
         if writes and actor.via == "session" and credentials:
             await own_page.require_csrf(request, credentials.token)
         if credentials:
@@ -205,6 +209,15 @@ def _sites(actor: Actor, permission: str) -> frozenset[int] | None:
             raise Unauthenticated(SIGN_IN)
         raise Forbidden(f"{actor.name} may not use {permission}")
     return sites
+
+
+def _count(request: Request, actor: Actor) -> None:
+    """Raise Refused for who asks too often, from however many addresses."""
+    limits: Limits = request.app.state.limits
+    if actor.principal_id is None:  # nobody in particular is counted by address alone
+        return
+    if wait_s := limits.principals.take(str(actor.principal_id), monotonic()):
+        raise too_many(wait_s)
 
 
 def _why(request: Request) -> str | None:

@@ -2,13 +2,14 @@
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy import select
 
 from services.api.access.guard import Router, needs
 from services.api.deps import Visitor
 from services.api.listing import page_after
 from services.api.resources.audit import entries
-from services.api.resources.sites import sites
-from services.api.web.render import ALL, page
+from services.api.web.render import page
+from shared.db.tables import site
 
 SHOWN = 100
 _ACTIONS = ("sign_in", "create", "update", "revoke", "rotate", "read", "export")
@@ -34,7 +35,7 @@ async def _audit(request: Request, visit: Visitor) -> HTMLResponse:
         next=found.next,
         chosen=chosen,
         actions=_ACTIONS,
-        places={each.id: each.key for each in (await sites(visit.connection, page=ALL)).items},
+        places=dict((await visit.connection.execute(select(site.c.id, site.c.key))).tuples().all()),
     )
 
 

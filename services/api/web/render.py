@@ -22,17 +22,8 @@ from services.api.web.i18n import Language
 ALL: Final = Page(10_000)  # of a list that a page shows whole
 STATIC: Final = Path(__file__).parent / "static"
 LANGUAGES: Final = i18n.load()
-# Everything comes from here: a page that asks another host for anything breaks visibly.
-_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none';"
-        " form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept-Language, Cookie",
-    "Cache-Control": "no-cache",
-}
+# What every answer carries beside these: services/api/gate/headers.py.
+_HEADERS: Final = {"Vary": "Accept-Language, Cookie", "Cache-Control": "no-cache"}
 _A_YEAR: Final = 365 * 86_400
 
 
@@ -69,7 +60,10 @@ def page(
     )
     response = HTMLResponse(html, status, _HEADERS)
     if request.query_params.get("lang") == language.code:
-        response.set_cookie(i18n.COOKIE, language.code, max_age=_A_YEAR, samesite="lax")
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            *(i18n.COOKIE, language.code), _A_YEAR, secure=secure, httponly=True, samesite="lax"
+        )
     return response
 
 

@@ -1,0 +1,1 @@
+"""What every request passes before the application sees it: who, to whom, how much, how often."""

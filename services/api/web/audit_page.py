@@ -28,6 +28,7 @@ async def _audit(request: Request, visit: Visitor) -> HTMLResponse:
         about=chosen["object"],
         page=page_after(SHOWN, asked.get("after")),
     )
+    places = await visit.connection.execute(select(site.c.id, site.c.key))
     return page(
         request,
         "audit.html",
@@ -35,7 +36,7 @@ async def _audit(request: Request, visit: Visitor) -> HTMLResponse:
         next=found.next,
         chosen=chosen,
         actions=_ACTIONS,
-        places=dict((await visit.connection.execute(select(site.c.id, site.c.key))).tuples().all()),
+        places={number: key for number, key in places},
     )
 
 

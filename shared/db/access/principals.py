@@ -59,9 +59,8 @@ def grants_at(connection: Connection, roles: Iterable[Role], sites: Iterable[str
     keys = [*sites]
     if not keys:
         return [Grant(role) for role in roles]
-    known = dict(
-        connection.execute(select(site.c.key, site.c.id).where(site.c.key.in_(keys))).tuples().all()
-    )
+    found = connection.execute(select(site.c.key, site.c.id).where(site.c.key.in_(keys)))
+    known = {key: number for key, number in found}
     for key in keys:
         if key not in known:
             raise AccessRefused(f"no site {key!r}: `lab site apply` adds one")

@@ -32,8 +32,8 @@ class Session:
 
 
 # Somebody waits for an answer of the API. Ingest tries a batch again and loses nothing by it.
-# Slices of analytics are meant to take 5 s; a first roll-up or a chunk to compress may take minutes.
-# Migrations convert whole tables, a dump keeps its moment open for hours, and people can interrupt.
+# Slices of analytics are meant to take 5 s; a first roll-up or a chunk to compress, minutes.
+# Migrations convert whole tables, a dump keeps its moment open for hours; people can interrupt.
 API_READ: Final = Session("lab-api-read", statement=15, lock=5, idle=60)
 API_WRITE: Final = Session("lab-api-write", statement=10, lock=5, idle=30)
 INGEST: Final = Session("lab-ingest", statement=300, lock=60, idle=60)

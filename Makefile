@@ -39,12 +39,14 @@ test-db: $(VENV)/.dev ## the database tests alone; LAB_TEST_DATABASE_URL names a
 test-full: $(VENV)/.dev ## everything, long tests whole
 	LAB_TEST_FULL=1 $(BIN)/pytest -q
 
-check: $(VENV)/.dev ## ruff, ruff format, mypy strict, import rules, size budgets
+check: $(VENV)/.dev ## ruff, mypy strict, import rules, size budgets, secrets, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_project.py
+	$(BIN)/python -m tests.audit.secrets
+	$(BIN)/python -m tests.audit.advisories
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 	$(BIN)/python -m tests.bench

@@ -1,6 +1,7 @@
 """Running the API: checks first, then uvicorn until it is asked to stop."""
 
 import socket
+from asyncio import constants
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from shared.errors import OperatorError
 from shared.settings import Access, Api, Database, variable
 
 KEEP_ALIVE_S = 5
+HANDSHAKE_S = 10.0
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 GRACE_S = 2  # for answers under way; live streams are ended at once
 
@@ -31,6 +33,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self.hub = hub
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Read when a server begins; uvicorn has no setting for it, and a minute is long.
+        constants.SSL_HANDSHAKE_TIMEOUT = HANDSHAKE_S
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.hub.close()

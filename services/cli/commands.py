@@ -38,7 +38,7 @@ def analytics() -> None:
 
 @app.command()
 def api() -> None:
-    """Serve the API and the pages on loopback."""
+    """Serve the API and the pages."""
     from services.api.main import run
 
     run(load(Database), load(Api), load(Access), load(Mqtt).monitor_url)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from services.api.access import guard
 from services.api.deps import Db
-from shared.db import audit
+from shared.db import audit, tables
 from shared.settings import Database
 from tests import people
 from tests.integration import access_world
@@ -41,9 +41,8 @@ async def test_every_write_and_every_personal_read_is_in_the_audit_with_names_of
     done = {"json": {"action": "close", "note": note}, "headers": session}
     assert (await client.post("/v1/findings/1/actions", **done)).status_code == 201  # type: ignore[arg-type]
     assert (await client.get("/v1/devices/1/uplinks", headers=seen)).status_code == 200
-    assert (
-        await client.get("/v1/datastreams/1/readings?format=csv", headers=key)
-    ).status_code == 200
+    csv = "/v1/datastreams/1/readings?format=csv"
+    assert (await client.get(csv, headers=key)).status_code == 200
     assert (await client.get("/v1/devices/3/uplinks", headers=key)).status_code == 404
     assert (
         await client.get("/v1/devices/1/uplinks", headers=people.bearer(world.keys["planner"]))
@@ -87,11 +86,8 @@ async def test_a_write_for_another_site_is_refused_by_the_database_itself(
 
         @app.post("/v1/wrong", dependencies=[guard.needs("finding:act")])
         async def _wrong(connection: Db) -> None:
-            await connection.execute(
-                text(
-                    "INSERT INTO pilot (site_id, key, service, phase, origin) VALUES (2, 'x', 'x', 1, 'measured')"
-                )
-            )
+            alien = {"site_id": 2, "key": "x", "service": "x", "phase": 1, "origin": "measured"}
+            await connection.execute(insert(tables.pilot).values(alien))
 
         answer = await client.post("/v1/wrong", headers=people.bearer(world.keys["operator"]))
     assert answer.status_code == 500

@@ -73,7 +73,7 @@ async def test_words_meant_as_code_stay_words_in_every_parameter(
 
 
 async def test_words_meant_as_code_stay_words_in_every_form_and_page(
-    client: Client, world: World, engine: Engine
+    client: Client, engine: Engine
 ) -> None:
     admin = as_session(access_world.session_of(engine, "everywhere"))
     for words in INJECTIONS:

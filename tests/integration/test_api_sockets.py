@@ -1,7 +1,10 @@
 """Against a real server and bare sockets: what is too large, too slow or no HTTP at all."""
 
 import asyncio
+import os
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +13,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Engine
 
+from services.api import main
 from services.api.gate import body, connection, headers
 from shared.settings import Database
 from tests import certificate
+from tests.compose import ROOT
 from tests.integration import api_world
 from tests.integration.api_sockets import PATIENCE_S, Served, serving
 
 pytestmark = pytest.mark.database
+HSTS = headers.UNDER_TLS["Strict-Transport-Security"]
 ACTIONS = b"POST /v1/findings/1/actions HTTP/1.1\r\nHost: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
 
@@ -26,6 +32,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is ten seconds long in earnest."""
     monkeypatch.setattr(body, "PATIENCE_S", 1.0)
     monkeypatch.setattr(connection, "HEADERS_S", 1.0)
+    monkeypatch.setattr(main, "HANDSHAKE_S", 1.0)
 
 
 @pytest_asyncio.fixture
@@ -96,16 +103,16 @@ async def ended(served: Served) -> None:
 async def test_headers_without_end_are_refused(served: Served) -> None:
     async with served.connected() as bare:
         await bare.say(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Much: ", b"x" * 100_000)
-        assert (await bare.problem())["status"] == 400
+        assert (await bare.problem())["status"] == 431
     await answers(served)
 
 
-@pytest.mark.parametrize("begun", [b"", b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "])
-async def test_a_request_that_trickles_is_cut_off(served: Served, begun: bytes) -> None:
-    async with served.connected() as bare:
-        await bare.say(begun)
-        await answers(served)
-        assert await bare.rest() == b""
+async def test_a_request_that_trickles_is_cut_off(served: Served) -> None:
+    for begun in (b"", b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "):
+        async with served.connected() as bare:
+            await bare.say(begun)
+            await answers(served)
+            assert await bare.rest() == b""
 
 
 async def test_a_second_request_that_trickles_is_cut_off_as_well(served: Served) -> None:
@@ -153,23 +160,24 @@ async def test_one_address_has_only_so_many_connections(
     await answers(served)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"\x16\x03\x01\x02\x00\x01",  # TLS where there is none
-        b"GET / HTTP/1.1\r\n\r\n",  # no Host
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
-        ACTIONS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        ACTIONS + b"Content-Length: -1\r\n\r\n",
-        ACTIONS + b"Transfer-Encoding: gzip\r\n\r\n",
-        b"\r\nrubbish\r\n\r\n",
-    ],
+NO_HTTP = (
+    b"\x16\x03\x01\x02\x00\x01",  # TLS where there is none
+    b"GET / HTTP/1.1\r\n\r\n",  # no Host
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+    ACTIONS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ACTIONS + b"Content-Length: -1\r\n\r\n",
+    ACTIONS + b"Transfer-Encoding: gzip\r\n\r\n",
+    ACTIONS + b"Transfer-Encoding: chunked\r\n\r\nrubbish\r\n",
+    b"\r\nrubbish\r\n\r\n",
 )
-async def test_what_is_no_http_is_a_problem_too(served: Served, said: bytes) -> None:
-    async with served.connected() as bare:
-        await bare.say(said)
-        assert (await bare.problem())["status"] in (400, 501)
+
+
+async def test_what_is_no_http_is_a_problem_too(served: Served) -> None:
+    for said in NO_HTTP:
+        async with served.connected() as bare:
+            await bare.say(said)
+            assert (await bare.problem())["status"] in (400, 501), said
     await answers(served)
 
 
@@ -218,7 +226,7 @@ async def test_tls_is_served_with_hsts_and_nothing_older_than_1_2(
         async with httpx.AsyncClient(verify=trusting, base_url=url, timeout=PATIENCE_S) as client:
             for path in ("/v1/sites", "/", "/v1/nothing"):
                 answer = await client.get(path)
-                assert answer.headers["strict-transport-security"] == headers.HSTS
+                assert answer.headers["strict-transport-security"] == HSTS
             assert answer.status_code == 404
             said = (await client.get("/docs?lang=id")).headers["set-cookie"]
             assert "secure" in said.lower()
@@ -229,6 +237,25 @@ async def test_tls_is_served_with_hsts_and_nothing_older_than_1_2(
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("127.0.0.1", served.port, ssl=old)
-        async with served.connected() as bare:  # plain HTTP where TLS is spoken
-            await bare.say(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"HTTP" not in await bare.rest()
+        for begun in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"", b"\x16\x03"):
+            async with served.connected() as bare:  # no TLS, or none that ever comes to its end
+                await bare.say(begun)
+                assert b"HTTP" not in await bare.rest()
+        assert await asyncio.to_thread(healthy, served, LAB_API_TLS_CERT=str(cert)) == ""
+
+
+def healthy(served: Served, **variables: str) -> str:
+    """What the image's health check complains of."""
+    known = {"PATH": os.environ["PATH"], "LAB_API_PORT": str(served.port), **variables}
+    check = [sys.executable, "-W", "error", "deploy/healthy.py"]
+    return subprocess.run(
+        check, env=known, cwd=ROOT, capture_output=True, text=True, check=False
+    ).stderr
+
+
+async def test_the_health_check_knows_where_the_api_listens(served: Served) -> None:
+    assert await asyncio.to_thread(healthy, served) == ""
+    assert await asyncio.to_thread(healthy, served, LAB_API_HOST="0.0.0.0") == ""
+    assert "https://[::1]" in await asyncio.to_thread(
+        healthy, served, LAB_API_HOST="::", LAB_API_TLS_CERT="cert.pem"
+    )

@@ -52,7 +52,10 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered like any other error, if there is still something to say."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._answer(HTTPStatus.BAD_REQUEST, msg)
+            unread, _ = self.conn.trailing_data
+            large = len(unread) > HEADER_BYTES
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if large else HTTPStatus.BAD_REQUEST
+            self._answer(status, f"headers may hold {HEADER_BYTES} bytes" if large else msg)
         self.transport.close()
 
     def _answer(self, status: HTTPStatus, detail: str) -> None:
@@ -60,6 +63,7 @@ class Connection(H11Protocol):
         body = problem.model_dump_json().encode()
         told = {
             **headers.ALWAYS,
+            **(headers.UNDER_TLS if self.scheme == "https" else {}),
             "Content-Security-Policy": headers.DATA,
             "Content-Type": MEDIA_TYPE,
             "Content-Length": str(len(body)),

@@ -21,21 +21,19 @@ ALWAYS: Final = {
         "camera=(), display-capture=(), geolocation=(), microphone=(), midi=(), payment=(), usb=()"
     ),
 }
-HSTS: Final = "max-age=31536000"
+UNDER_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797: only there
 
 
 def secured(scope: Scope, send: Send) -> Send:
-    """`send`, with the headers that are not yet there; HSTS only under TLS, as RFC 6797 wants."""
+    """`send`, with the headers that are not yet there."""
 
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in ALWAYS.items():
-                headers.setdefault(name, value)
             kind = headers.get("content-type", "")
-            headers.setdefault("Content-Security-Policy", policy(str(scope["path"]), kind))
-            if scope["scheme"] == "https":
-                headers.setdefault("Strict-Transport-Security", HSTS)
+            told = {**ALWAYS, "Content-Security-Policy": policy(str(scope["path"]), kind)}
+            for name, value in (told | (UNDER_TLS if scope["scheme"] == "https" else {})).items():
+                headers.setdefault(name, value)
         await send(message)
 
     return with_headers

@@ -49,7 +49,8 @@ class Peers:
     def bare(self, scope: Scope) -> bool:
         """Whether a request came past the proxies, and from another machine."""
         here = peer(scope)
-        return here is None or not (here.is_loopback or self.trusts(here))
+        own = parsed(scope["server"][0]) if scope.get("server") else None
+        return here is None or not (here.is_loopback or here == own or self.trusts(here))
 
 
 def peer(scope: Scope) -> Address | None:

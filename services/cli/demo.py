@@ -20,12 +20,13 @@ from services.cli.app import SeedOption, app, stop_on_signals
 from services.cli.directory import data_directory, require_seed
 from services.cli.parts import Addresses, addresses, command, service
 from shared.db import migrate
+from shared.db.access import first_run
 from shared.db.engine import sync_engine
 from shared.embedded import nats, postgres
 from shared.embedded.child import Child, ChildFailed
 from shared.embedded.nats import free_port
 from shared.errors import OperatorError
-from shared.settings import Database
+from shared.settings import Access, Api, Database, load
 from simulators import clock, scenario
 
 DEFAULT_SCENARIOS = ("cibinong-testbed", "bandung-poc")
@@ -85,7 +86,7 @@ def demo(
                 directory / "logs",
             )
         )
-        _announce(where, check=check)
+        _announce(where, _welcome(where, port), check=check)
         try:
             _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
         except DBAPIError as error:
@@ -183,12 +184,25 @@ def _show(line: str, second: int) -> None:
         typer.echo(line, err=True)
 
 
-def _announce(where: Addresses, *, check: bool) -> None:
+def _welcome(where: Addresses, port: int) -> list[str]:
+    """How the first person gets in: each start of a demo nobody has signed in to has a new link."""
+    engine = sync_engine(Database(url=where.database))
+    try:
+        with engine.begin() as connection:
+            api, access = Api(port=port), load(Access)
+            return first_run.welcome(connection, api, access, clock.utc_now(), again=True)
+    finally:
+        engine.dispose()
+
+
+def _announce(where: Addresses, welcome: Sequence[str], *, check: bool) -> None:
     """Everything a newcomer wants to know; on stderr when stdout is for the check's JSON."""
     lines = (
         "",
         f"  The living lab runs at  {where.api}/",
         f"  API                     {where.api}/docs",
+        "",
+        *(f"  {line}" for line in welcome or (f"Sign in at              {where.api}/sign-in",)),
         "",
         "  In another shell, for `.venv/bin/lab ledger`, `doctor`, `replay` …:",
         *(f"    {line}" for line in _exports(where).splitlines()),

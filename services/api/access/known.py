@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from services.api.access.credentials import Credentials
+from shared.db import scope
 from shared.db.access import actor as actors
 from shared.db.access.actor import SEEN_EVERY, Actor
 from shared.db.access.token import digest, is_key
@@ -43,6 +44,7 @@ class Known:
 
     def look_up(self, connection: Connection, shown: Credentials, now: datetime) -> Actor | None:
         """Ask the database whose credentials these are; None: nobody's, or no longer."""
+        scope.enter(connection, None)  # the names of their sites; whoever asks here enters anew
         found = self._read(connection, shown)
         if found is None or found.ends_at is None or found.ends_at <= now:
             return None

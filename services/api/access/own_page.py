@@ -47,6 +47,10 @@ async def form(request: Request) -> dict[str, str]:
 
 
 async def fields(request: Request) -> list[tuple[str, str]]:
-    """Every field of a posted form in its order; raises ValueError for too many."""
+    """Every field of a posted form in its order; raises ValueError for too many.
+
+    A NUL, which no text of the database may hold, becomes the sign for what cannot be read.
+    """
     said = (await request.body()).decode("ascii", "replace")
-    return parse_qsl(said, max_num_fields=_FIELDS)
+    found = parse_qsl(said, keep_blank_values=True, max_num_fields=_FIELDS)
+    return [(name, value.replace("\0", "\ufffd")) for name, value in found]

@@ -68,7 +68,7 @@ async def by_link(request: Request, token: str, password: str, now: datetime) ->
     owner = await owner_of_link(request, token, now)
     stored = await _hashed(password, owner[1]) if owner else ""
     async with _transaction(request) as connection:
-        owner = await connection.run_sync(sessions.owner_of_link, token, now, lock=True)
+        owner = await connection.run_sync(sessions.use_link, token, now)
         if owner is None:
             refused = _attempt("", address_of(request), "refused", "unknown link")
             await audit.record(connection, refused)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, exists, select, text
 
 from shared.db import audit
 from shared.db.access import principals, sessions
-from shared.db.tables import principal
+from shared.db.tables import principal, sign_in_link
 from shared.domain.permission import Grant
 from shared.settings import Access, Api
 
@@ -15,10 +15,18 @@ FIRST: Final = "admin"
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(4523)")  # of two that start at once, one adds
 
 
-def link(connection: Connection, access: Access, now: datetime) -> str | None:
-    """A sign-in token while nobody has ever set a password; None afterwards."""
+def link(
+    connection: Connection, access: Access, now: datetime, *, again: bool = False
+) -> str | None:
+    """A sign-in token while nobody can sign in; None afterwards.
+
+    Also None while an earlier one waits to be used, unless `again`.
+    """
     connection.execute(_LOCK)
     if connection.scalar(select(exists().where(principal.c.password.is_not(None)))):
+        return None
+    waits = exists().where(sign_in_link.c.expires_at > now)
+    if not again and connection.scalar(select(waits)):
         return None
     known = {each.name: each for each in principals.listed(connection)}
     if FIRST not in known:
@@ -35,9 +43,11 @@ def address_of_link(api: Api, token: str) -> str:
     return f"{api.public_url}/sign-in/link?token={token}"
 
 
-def welcome(connection: Connection, api: Api, access: Access, now: datetime) -> list[str]:
+def welcome(
+    connection: Connection, api: Api, access: Access, now: datetime, *, again: bool = False
+) -> list[str]:
     """What to print at start: how the first person gets in, or nothing."""
-    token = link(connection, access, now)
+    token = link(connection, access, now, again=again)
     if token is None:
         return []
     return [

@@ -45,8 +45,8 @@ check: $(VENV)/.dev ## ruff, mypy strict, import rules, size budgets, secrets, k
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_project.py
-	$(BIN)/python -m tests.audit.secrets
-	$(BIN)/python -m tests.audit.advisories
+	$(BIN)/python -m tests.checks.secrets
+	$(BIN)/python -m tests.checks.advisories
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 	$(BIN)/python -m tests.bench

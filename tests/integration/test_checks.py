@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit import advisories, secrets
+from tests.checks import advisories, secrets
 
 LOCK = "idna==3.11 --hash=sha256:" + "0" * 64 + "\n"
 KNOWN = {"jinja2": "CVE-2014-1402"}

@@ -1,4 +1,4 @@
-"""`python -m tests.audit.advisories`: has anything the lock files pin a known vulnerability?
+"""`python -m tests.checks.advisories`: has anything the lock files pin a known vulnerability?
 
 pip-audit passes a source that knows nothing (a package index without advisories answers 404 to each
 question) for a clean bill of health. So each source must first know what everybody knows.

@@ -4,6 +4,7 @@ import sys
 
 from services.cli import alerts, commands, demo, replaying, schema, sites
 from services.cli.app import app
+from services.cli.broker import violations
 from shared.errors import OperatorError
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "replaying",
     "schema",
     "sites",
+    "violations",
 ]  # each adds its commands
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -40,11 +41,12 @@ def _follow(file: Path, monitor_url: str | None, stop: threading.Event) -> None:
 def _violations(file: Path, stop: threading.Event) -> Iterator[Violation]:
     """What is written from now on, through rotation and while there is no file."""
     reader, tail = BrokerLog(), Tail(file)
-    for line in tail.before():
-        reader.read(line)
-    while not stop.wait(EVERY_S):
-        for line in tail.lines():
-            yield from reader.read(line)
+    with closing(tail):
+        for line in tail.before():
+            reader.read(line)
+        while not stop.wait(EVERY_S):
+            for line in tail.lines():
+                yield from reader.read(line)
 
 
 class Users:
@@ -120,9 +122,13 @@ class Tail:
         opened = os.fstat(self._open.fileno())
         return opened.st_ino != there.st_ino or there.st_size < self._open.tell()
 
-    def _reopen(self) -> None:
+    def close(self) -> None:
         if self._open:
             self._open.close()
+            self._open = None
+
+    def _reopen(self) -> None:
+        self.close()
         self._begun = b""
         try:
             self._open = self._file.open("rb")

@@ -1,6 +1,7 @@
 """The commands of `lab broker`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -23,8 +24,8 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SITE/SOURCE", help="As i
 @broker.command()
 def credential(source: SourceArgument) -> None:
     """Make or replace the credential of a source; the password is shown once."""
-    settings, engine = _administered(), _engine()
-    with engine.connect() as connection:
+    settings = _administered()
+    with _database() as engine, engine.connect() as connection:
         user, password = credentials.replace(connection, source)
         granted = credentials.grants(connection)
         diff = _synced(settings, granted, {user: password})
@@ -38,8 +39,9 @@ def credential(source: SourceArgument) -> None:
 @broker.command()
 def revoke(source: SourceArgument) -> None:
     """End the credential of a source: it is cut off, and refused from then on."""
-    settings, engine = _administered(), _engine()
-    with engine.begin() as connection:  # recorded first: a broker that is away must not undo it
+    settings = _administered()
+    # Recorded first: a broker that is away must not undo it.
+    with _database() as engine, engine.begin() as connection:
         user = credentials.revoke(connection, source)
         granted = credentials.grants(connection)
     _tell(_synced(settings, granted))
@@ -52,7 +54,7 @@ def sync(
 ) -> None:
     """Bring the broker's users to the credentials and the filters of the site files."""
     settings = _administered()
-    with _engine().connect() as connection:
+    with _database() as engine, engine.connect() as connection:
         granted = credentials.grants(connection)
     diff = _synced(settings, granted, dry_run=dry_run)
     _tell(diff)
@@ -64,7 +66,7 @@ def sync(
 @broker.command("list")
 def show() -> None:
     """Every source: its user name, since when, and what it may publish."""
-    with _engine().connect() as connection:
+    with _database() as engine, engine.connect() as connection:
         listed = credentials.listing(connection)
     for each in listed:
         moment = each.revoked_at or each.created_at
@@ -96,11 +98,15 @@ def _administered() -> Broker:
     return settings
 
 
-def _engine() -> Engine:
+@contextmanager
+def _database() -> Iterator[Engine]:
     settings = load(Database)
     engine = sync_engine(settings)
-    migrate.ready(engine, settings)
-    return engine
+    try:
+        migrate.ready(engine, settings)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _tell(diff: Sequence[str], *, err: bool = False) -> None:

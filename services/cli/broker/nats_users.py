@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error
 
@@ -124,9 +123,9 @@ async def _reload_all(broker: Broker, tls: ssl.SSLContext) -> None:
     """Each address, also after one has failed; of a cluster any address reaches every node."""
     failed = []
     for url in broker.urls:
-        parts = urlsplit(url)
+        parts, client = urlsplit(url), Client()
         try:
-            client = await nats.connect(
+            await client.connect(
                 f"{parts.scheme}://{parts.hostname}:{parts.port or 4222}",
                 user=plain(parts.username),
                 password=plain(parts.password),
@@ -136,14 +135,24 @@ async def _reload_all(broker: Broker, tls: ssl.SSLContext) -> None:
                 error_cb=_told_otherwise,
             )
             failed += await _reload(client)
-            await client.close()
         except (Error, OSError, TimeoutError) as error:
             failed.append(f"{parts.hostname}:{parts.port}: {error or type(error).__name__}")
+        finally:
+            await _hang_up(client)
     if failed:
         raise NodeNotReloaded(
             f"LAB_BROKER_ADMIN_URL: the users file is written, but was not read by"
             f" {'; '.join(failed)}: mend that, then `lab broker sync`"
         )
+
+
+async def _hang_up(client: Client) -> None:
+    """nats-py leaves the socket of a refused connection open."""
+    transport = getattr(client, "_transport", None)
+    await client.close()
+    if transport:
+        transport.close()
+        await transport.wait_closed()
 
 
 async def _told_otherwise(_error: Exception) -> None:

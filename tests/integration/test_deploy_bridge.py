@@ -50,8 +50,10 @@ def bridge(tmp_path: Path, stack: int, broker: Broker) -> Iterator[Child]:
             "CLUSTER.cloud.thethings.network:8883": f"127.0.0.1:{stack}",
             "bridge_capath /etc/ssl/certs\n": "",
             "APPLICATION@TENANT": "flood@city",
-            "address 127.0.0.1:1883": f"address {ours.host}:{ours.port}",
-            "MQTT-PASSWORD": str(ours.password),
+            "address 127.0.0.1:8883": f"address {ours.host}:{ours.port}",
+            "bridge_cafile /etc/livinglab/ca.crt\n": "",
+            "SITE.SOURCE": str(ours.username),
+            "SOURCE-PASSWORD": str(ours.password),
         },
         tmp_path / "bridge.conf",
     )

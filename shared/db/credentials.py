@@ -39,6 +39,11 @@ class Listed:
     created_at: datetime | None
     revoked_at: datetime | None
 
+    @property
+    def in_force(self) -> bool:
+        """Whether somebody may connect as this source."""
+        return self.created_at is not None and self.revoked_at is None
+
 
 def grants(connection: Connection) -> list[Grant]:
     """Every credential in force with the filters its source has now."""

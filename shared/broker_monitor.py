@@ -7,8 +7,6 @@ import httpx
 from shared.errors import OperatorError
 
 _STREAM: Final = "$MQTT_msgs"  # where NATS keeps every queued QoS 1 message
-_PATH: Final = "/jsz"
-_PARAMS: Final = {"consumers": "1"}
 _TIMEOUT_S: Final = 1.0  # it is on the same machine or next door
 
 
@@ -22,15 +20,28 @@ def pending(monitor_url: str) -> int:
     The sum over the MQTT sessions of what waits for delivery and what was delivered without an
     acknowledgement. Raises MonitorUnreachable.
     """
-    try:
-        answer = httpx.get(monitor_url.rstrip("/") + _PATH, params=_PARAMS, timeout=_TIMEOUT_S)
-        answer.raise_for_status()
-        document = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise MonitorUnreachable(f"{monitor_url}: {error or type(error).__name__}") from error
+    document = _asked(monitor_url, "/jsz", consumers="1")
     return sum(
         consumer["num_pending"] + consumer["num_ack_pending"] for consumer in _consumers(document)
     )
+
+
+def user_of(monitor_url: str, connection: str) -> str | None:
+    """Who a connection of this run of the server belongs, or lately belonged, to.
+
+    None: no longer known, or nobody. Raises MonitorUnreachable.
+    """
+    document = _asked(monitor_url, "/connz", cid=connection, auth="1", state="any")
+    return next((each.get("authorized_user") for each in document.get("connections", [])), None)
+
+
+def _asked(monitor_url: str, path: str, **parameters: str) -> dict[str, Any]:
+    try:
+        answer = httpx.get(monitor_url.rstrip("/") + path, params=parameters, timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        return dict(answer.json())
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise MonitorUnreachable(f"{monitor_url}: {error or type(error).__name__}") from error
 
 
 def _consumers(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,6 +20,9 @@ BATCH_MESSAGES = Histogram(
 )
 IN_FLIGHT = Gauge("lab_ingest_in_flight", "Messages delivered and not yet acknowledged")
 CONNECTED = Gauge("lab_ingest_broker_connected", "1 while the broker connection stands")
+VIOLATIONS = Counter(
+    "lab_broker_violations_total", "What the broker refused, by its log", ["user", "kind"]
+)
 JOB_SECONDS = Histogram("lab_analytics_job_seconds", "Time of one job slice", ["job"])
 JOB_FAILURES = Counter("lab_analytics_job_failures_total", "Failed job slices", ["job"])
 ALERTS = Counter("lab_alerts_total", "Attempts to send an alert", ["channel", "outcome"])

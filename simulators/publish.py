@@ -127,7 +127,7 @@ class Publisher:
         client.max_queued_messages_set(WINDOW)
         client.username_pw_set(self._mqtt.username, self._mqtt.password)
         if self._mqtt.tls:
-            client.tls_set()
+            client.tls_set_context(self._mqtt.tls_context)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish

@@ -8,7 +8,12 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
-SECRETS = {"DATABASE_PASSWORD": "0a1b2c", "MQTT_PASSWORD": "0d4e5f"}
+SECRETS = {
+    "DATABASE_PASSWORD": "0a1b2c",
+    "MQTT_PASSWORD": "0d4e5f",
+    "BROKER_PASSWORD": "1e2f3a",
+    "MQTT_CLIENT_ID": "4b5c6d",
+}
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:?[-?])([^}]*))?\})")
 
 

@@ -147,7 +147,7 @@ def _faults(
 
 def _pending(where: Addresses) -> int | None:
     try:
-        return pending(where.monitor)
+        return pending(where.broker.monitor_url)
     except MonitorUnreachable:
         return None  # shown as unknown; the balance then waits for stored to say it all
 

@@ -15,7 +15,18 @@ from shared import broker_monitor
 from shared.db import ledger as ledger_table
 from shared.db import migrate
 from shared.db.engine import sync_engine
-from shared.settings import Access, Alerts, Analytics, Api, Database, Ingest, Mqtt, Retention, load
+from shared.settings import (
+    Access,
+    Alerts,
+    Analytics,
+    Api,
+    Broker,
+    Database,
+    Ingest,
+    Mqtt,
+    Retention,
+    load,
+)
 
 SHOWN_CELLS = 20
 
@@ -25,7 +36,7 @@ def ingest() -> None:
     """Receive messages and write them; acknowledged only when committed."""
     from services.ingest.main import run  # each service imports what it needs, no more
 
-    run(load(Database), load(Mqtt), load(Ingest), stop_on_signals())
+    run(load(Database), load(Mqtt), load(Ingest), stop_on_signals(), load(Broker).log)
 
 
 @app.command()

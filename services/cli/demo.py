@@ -132,7 +132,7 @@ def _platform(
         url = stack.enter_context(postgres.running(directory / "postgres"))
         broker = stack.enter_context(nats.running(directory / "nats", mqtt_port=mqtt_port))
         where = addresses(url, broker, port)
-        (directory / "environment").write_text(_exports(where))
+        nats.write_private(directory / "environment", _exports(where))
         settings = Database(url=url)
         engine = sync_engine(settings)
         migrate.upgrade(engine)

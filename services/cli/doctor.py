@@ -5,13 +5,15 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 
+from sqlalchemy.exc import DBAPIError
+
 from services.analytics.pilot import kinds
 from services.ingest.main import known_adapters
-from shared.db import migrate, timescale
+from shared.db import credentials, migrate, timescale
 from shared.db.engine import sync_engine
 from shared.embedded import nats, postgres
 from shared.errors import OperatorError
-from shared.settings import SECTIONS, Database, Mqtt, load
+from shared.settings import SECTIONS, USUAL_CLIENT_ID, Broker, Database, Mqtt, load
 from simulators.scenario import known as known_scenarios
 
 
@@ -63,6 +65,28 @@ def _broker() -> Iterator[str]:
     yield f"something listens at {settings.host}:{settings.port}; {told}"
 
 
+def _access() -> Iterator[str]:
+    if not load(Broker).urls:
+        raise OperatorError(
+            "LAB_BROKER_ADMIN_URL is not set: `lab broker` cannot be used from here"
+        )
+    if load(Mqtt).client_id == USUAL_CLIENT_ID:
+        raise OperatorError(
+            "LAB_MQTT_CLIENT_ID is the usual one: a source that connects under it throws ingest out"
+        )
+    engine = sync_engine(load(Database))
+    try:
+        with engine.connect() as connection:
+            listed = credentials.listing(connection)
+    except DBAPIError:
+        raise OperatorError("cannot be told without the database") from None
+    finally:
+        engine.dispose()
+    without = [each.user.replace(".", "/") for each in listed if not each.in_force]
+    told = f"; without one: {', '.join(without)}" if without else ""
+    yield f"{len(listed) - len(without)} of {len(listed)} sources have a credential{told}"
+
+
 def _embedded() -> Iterator[str]:
     yield f"PostgreSQL {postgres.version_of()}, NATS {nats.version()}"
 
@@ -88,6 +112,7 @@ CHECKS: tuple[tuple[str, Callable[[], Iterator[str]], bool], ...] = (
     ("settings", _settings, True),
     ("database", _database, True),
     ("broker", _broker, True),
+    ("access", _access, False),
     ("embedded", _embedded, False),
     ("found", _found, True),
     ("browser", _browser, False),

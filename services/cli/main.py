@@ -4,6 +4,7 @@ import sys
 
 from services.cli import alerts, commands, demo, keys, replaying, schema, sites, users
 from services.cli.app import app
+from services.cli.broker import violations
 from shared.errors import OperatorError
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "schema",
     "sites",
     "users",
+    "violations",
 ]  # each adds its commands
 
 

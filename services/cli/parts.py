@@ -20,16 +20,19 @@ class Addresses:
     """Where the parts of a running demo are."""
 
     database: str
-    broker: str
-    monitor: str
+    broker: Broker
     api: str
 
     def environment(self) -> dict[str, str]:
         """The settings another `lab` command needs to join this demo."""
         return {
             "LAB_DATABASE_URL": self.database,
-            "LAB_MQTT_URL": self.broker,
-            "LAB_MQTT_MONITOR_URL": self.monitor,
+            "LAB_MQTT_URL": self.broker.url,
+            "LAB_MQTT_MONITOR_URL": self.broker.monitor_url,
+            "LAB_MQTT_CLIENT_ID": self.broker.client_id,
+            "LAB_BROKER_ADMIN_URL": self.broker.admin_url,
+            "LAB_BROKER_USERS_FILE": str(self.broker.users_file),
+            "LAB_BROKER_LOG": str(self.broker.child.log),
             "LAB_API_PORT": self.api.rsplit(":", 1)[1],
         }
 
@@ -75,7 +78,7 @@ def service(name: str, environment: Mapping[str, str], logs: Path) -> Iterator[C
 
 def addresses(database: str, broker: Broker, api_port: int) -> Addresses:
     """Where everything is."""
-    return Addresses(database, broker.url, broker.monitor_url, f"http://127.0.0.1:{api_port}")
+    return Addresses(database, broker, f"http://127.0.0.1:{api_port}")
 
 
 def _healthy(port: int) -> bool:

@@ -3,7 +3,6 @@ thread. Why each line is as it is: deploy/README.md, "MQTT"."""
 
 import queue
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -214,7 +213,7 @@ def _client(settings: Mqtt) -> paho.Client:
     if settings.username:
         client.username_pw_set(settings.username, settings.password)
     if settings.tls:
-        client.tls_set_context(ssl.create_default_context())
+        client.tls_set_context(settings.tls_context)
     client.reconnect_delay_set(1, 30)
     # Or paho writes in the caller's thread too, and tells it of a lost connection while it holds
     # our lock and the network thread waits for it inside a callback: both would wait for ever.

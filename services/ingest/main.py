@@ -4,12 +4,13 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import psycopg
 import structlog
 
-from services.ingest import adapters, pipeline
+from services.ingest import adapters, pipeline, violations
 from services.ingest.broker import Broker
 from services.ingest.pipeline import Prepared
 from services.ingest.store import Store
@@ -27,7 +28,13 @@ def known_adapters() -> dict[str, Adapter]:
     return discover(adapters, Adapter)
 
 
-def run(database: Database, mqtt: Mqtt, settings: Ingest, stop: threading.Event) -> None:
+def run(
+    database: Database,
+    mqtt: Mqtt,
+    settings: Ingest,
+    stop: threading.Event,
+    broker_log: Path | None = None,
+) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
     store = Store(database)
     broker = Broker(mqtt)
@@ -44,6 +51,8 @@ def run(database: Database, mqtt: Mqtt, settings: Ingest, stop: threading.Event)
         broker.start()
         broker.subscribe(store.fleet.filters)
         broker.require_subscribed()
+        if broker_log:
+            violations.follow(broker_log, mqtt.monitor_url, stop)
         _loop(store, broker, settings, stop)
     finally:
         broker.stop()

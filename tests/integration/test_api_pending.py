@@ -1,7 +1,6 @@
 """What the broker still holds, as the ledger tells it."""
 
 import threading
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -10,7 +9,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared import broker_monitor
 from shared.broker_monitor import MonitorUnreachable
 from shared.embedded.nats import Broker, free_port
-from shared.settings import Database
+from shared.settings import Database, Mqtt
 from tests.integration import api_world
 
 TOPIC = "livinglab/site/device/up"
@@ -18,8 +17,9 @@ TOPIC = "livinglab/site/device/up"
 
 def connected(broker: Broker, name: str, *, clean: bool = True) -> mqtt.Client:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, name, clean_session=clean, manual_ack=True)
-    parts = urlsplit(broker.url)
-    client.connect(parts.hostname or "", parts.port or 0)
+    place = Mqtt(url=broker.url)
+    client.username_pw_set(place.username, place.password)
+    client.connect(place.host, place.port)
     client.loop_start()
     return client
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from shared.embedded import nats
 from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import Broker, free_port, listens
-from shared.settings import Database
+from shared.settings import Database, Mqtt
 from tests.compose import ROOT, configured
 from tests.integration.ingest_bench import Bench
 from tests.integration.test_exactly_once import ingest
@@ -41,6 +41,7 @@ def stack(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def bridge(tmp_path: Path, stack: int, broker: Broker) -> Iterator[Child]:
+    ours = Mqtt(url=broker.url)
     (state := tmp_path / "bridge").mkdir()
     config = configured(
         ROOT / "deploy/tts-bridge.conf",
@@ -49,7 +50,10 @@ def bridge(tmp_path: Path, stack: int, broker: Broker) -> Iterator[Child]:
             "CLUSTER.cloud.thethings.network:8883": f"127.0.0.1:{stack}",
             "bridge_capath /etc/ssl/certs\n": "",
             "APPLICATION@TENANT": "flood@city",
-            "address 127.0.0.1:1883": f"address {broker.url.removeprefix('mqtt://')}",
+            "address 127.0.0.1:8883": f"address {ours.host}:{ours.port}",
+            "bridge_cafile /etc/livinglab/ca.crt\n": "",
+            "SITE.SOURCE": str(ours.username),
+            "SOURCE-PASSWORD": str(ours.password),
         },
         tmp_path / "bridge.conf",
     )

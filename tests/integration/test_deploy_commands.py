@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import text
 
 from shared.db.engine import connect, sync_engine
-from shared.embedded import nats
 from shared.embedded.child import Child, spawn, wait_until
-from shared.embedded.nats import free_port, listens
-from shared.settings import Database
+from shared.embedded.nats import free_port
+from shared.settings import Database, Mqtt
 from tests import compose
-from tests.compose import ROOT, SECRETS, configured
+from tests.compose import ROOT, SECRETS
+from tests.integration.deployed import PLUGIN, Deployed, running_mosquitto, running_nats
+from tests.integration.mqtt_attempt import Attempt, refused, trusted, with_user
 from tests.integration.test_ingest_mosquitto import MOSQUITTO
 from tests.integration.test_ingest_path import NOW, site
 
@@ -41,8 +39,8 @@ class Machine:
 
     directory: Path
     database: Database
-    mqtt_port: int
     variables: dict[str, str]
+    broker: Deployed | None = None
 
     def environment(self, service: str) -> dict[str, str]:
         """The service's own, with only the addresses replaced."""
@@ -51,12 +49,30 @@ class Machine:
             f"postgresql://lab:{SECRETS['DATABASE_PASSWORD']}@127.0.0.1:5432/livinglab"
         )
         ports = {key: str(self.ports[service]) for key in told if key.endswith("_PORT")}
-        return {**_clean(), **told, **ports, "LAB_DATABASE_URL": self.database.url}
+        assert (told["LAB_MQTT_CA"], told["LAB_MQTT_CLIENT_ID"]) == (
+            "/tls/ca.crt",
+            f"livinglab-{SECRETS['MQTT_CLIENT_ID']}",
+        )
+        here = {**told, **ports, "LAB_DATABASE_URL": self.database.url}
+        return {**_clean(), **{key: self._here(value) for key, value in here.items()}}
+
+    def _here(self, path: str) -> str:
+        """A path in a container as it is here."""
+        folders = {"/tls/": self.broker.tls, "/broker/": self.broker.broker} if self.broker else {}
+        for there, folder in folders.items():
+            if path.startswith(there):
+                return f"{folder}/{path.removeprefix(there)}"
+        return path
+
+    @property
+    def mqtt(self) -> Mqtt:
+        """How ingest reaches the broker."""
+        told = self.environment("ingest")
+        return Mqtt(url=told["LAB_MQTT_URL"], ca=Path(told["LAB_MQTT_CA"]))
 
     def __post_init__(self) -> None:
-        self.services = compose.services(
-            {**SECRETS, "MQTT_PORT": str(self.mqtt_port), **self.variables}
-        )
+        ports = self.broker.variables() if self.broker else {}
+        self.services = compose.services({**SECRETS, **ports, **self.variables})
         self.ports = {name: free_port() for name in self.services}
 
     def once(self, service: str) -> None:
@@ -112,16 +128,14 @@ def _clean() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def anonymous_is_refused(port: int) -> bool:
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="nobody")
-    refused: list[bool] = []
-    client.on_connect = lambda _c, _u, _f, reason, _p: refused.append(reason.is_failure)
-    client.connect("127.0.0.1", port)
-    deadline = time.monotonic() + 60
-    while not refused and time.monotonic() < deadline:
-        client.loop(0.1)
-    client.disconnect()
-    return refused == [True]
+def nobody_else_is_let_in(mqtt: Mqtt) -> None:
+    """TLS with the pilot's own authority, and a password."""
+    assert not refused(mqtt)
+    assert refused(with_user(mqtt, None))
+    assert refused(with_user(mqtt, "lab", "guessed"))
+    assert refused(Mqtt(url=mqtt.url.replace("mqtts://", "mqtt://")))
+    assert trusted(mqtt)
+    assert not trusted(Mqtt(url=mqtt.url))
 
 
 @pytest.fixture
@@ -131,40 +145,17 @@ def empty(new_database: Callable[[str], Database]) -> Database:
 
 @pytest.fixture
 def on_nats(tmp_path: Path, empty: Database) -> Iterator[Machine]:
-    """NATS with the deployed configuration and the service's own environment."""
-    mqtt_port, monitor_port = free_port(), free_port()
-    monitor = f"http://127.0.0.1:{monitor_port}"
-    machine = Machine(
-        tmp_path,
-        empty,
-        mqtt_port,
-        {"MQTT_MONITOR_URL": monitor, "DEMO_SCENARIO": SCENARIO},
-    )
-    addresses = {
-        "127.0.0.1:4222": f"127.0.0.1:{free_port()}",
-        "0.0.0.0:8222": f"127.0.0.1:{monitor_port}",
-        "0.0.0.0:1883": f"127.0.0.1:{mqtt_port}",
-        "/data": str(tmp_path / "jetstream"),
-    }
-    config = configured(ROOT / "deploy/nats.conf", addresses, tmp_path / "nats.conf")
-    service = machine.services["nats"]
-    assert service["command"][0] == "-c"
-    assert service["volumes"][0] == f"./deploy/nats.conf:{service['command'][1]}:ro"
-    child = spawn(
-        "nats",
-        [nats.program(), "-c", str(config)],
-        log=tmp_path / "nats.log",
-        env={**os.environ, **service["environment"]},
-    )
-    wait_until(lambda: listens(mqtt_port), child, patience_s=60, what="did not listen")
-    yield machine
-    child.stop()
+    with running_nats(tmp_path) as broker:
+        monitor = f"http://127.0.0.1:{broker.monitor_port}"
+        variables = {"MQTT_MONITOR_URL": monitor, "DEMO_SCENARIO": SCENARIO}
+        yield Machine(tmp_path, empty, variables, broker)
 
 
 def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> None:
     machine = on_nats
-    assert anonymous_is_refused(machine.mqtt_port)
+    nobody_else_is_let_in(machine.mqtt)
     machine.once("migrate")
+    machine.once("broker-users")
     with ExitStack() as stack:
         for service in ("ingest", "analytics", "api"):  # healthy before there is any site
             stack.enter_context(machine.running(service))
@@ -190,29 +181,11 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
 
 @pytest.fixture
 def on_mosquitto(tmp_path: Path, database: Database) -> Iterator[Machine]:
-    """Mosquitto by the service's own shell line, with the deployed configuration."""
-    if MOSQUITTO is None:
+    if MOSQUITTO is None or not PLUGIN.exists():
         pytest.skip("mosquitto is not installed")
-    port = free_port()
-    machine = Machine(tmp_path, database, port, {"MQTT_PROTOCOL": "5", "MQTT_MONITOR_URL": ""})
-    (data := tmp_path / "data").mkdir()
-    addresses = {"listener 1883": f"listener {port} 127.0.0.1", "/mosquitto/data": str(data)}
-    config = configured(ROOT / "deploy/mosquitto.conf", addresses, tmp_path / "mosquitto.conf")
-    if os.geteuid() == 0:  # the image's user is mosquitto; here nobody else owns the files
-        config.write_text(f"{config.read_text()}user root\n")
-    service = machine.services["mosquitto"]
-    line = str(service["command"][2])
-    assert "/mosquitto/config/mosquitto.conf" in line
-    line = line.replace("/mosquitto/config/mosquitto.conf", str(config))
-    child = spawn(
-        "mosquitto",
-        [*service["command"][:2], line.replace("/mosquitto/data", str(data))],
-        log=tmp_path / "mosquitto.log",
-        env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **service["environment"]},
-    )
-    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
-    yield machine
-    child.stop()
+    variables = {"MQTT_PROTOCOL": "5", "MQTT_MONITOR_URL": "", "BROKER_PROTOCOL": "mqtts"}
+    with running_mosquitto(tmp_path) as broker:
+        yield Machine(tmp_path, database, variables, broker)
 
 
 def own_check_passes(machine: Machine) -> None:
@@ -221,8 +194,10 @@ def own_check_passes(machine: Machine) -> None:
         return
     service = machine.services["mosquitto"]
     line = service["healthcheck"]["test"][1]
-    line = line.replace("mosquitto_sub", f"mosquitto_sub -p {machine.mqtt_port}")
-    variables = {**os.environ, **service["environment"]}
+    assert machine.broker
+    line = line.replace("-p 8883", f"-p {machine.broker.mqtt_port}")
+    line = line.replace("/tls/", f"{machine.broker.tls}/")
+    variables = machine.broker.environment
     subprocess.run(["sh", "-c", line], env=variables, capture_output=True, check=True)
 
 
@@ -230,8 +205,10 @@ def test_ingest_on_mosquitto_over_mqtt_5_tells_what_waits_for_the_database(
     on_mosquitto: Machine, apply_site: Callable[..., Any]
 ) -> None:
     machine = on_mosquitto
-    assert anonymous_is_refused(machine.mqtt_port)
     own_check_passes(machine)
+    assert refused(machine.mqtt)
+    machine.once("broker-users")
+    nobody_else_is_let_in(machine.mqtt)
     apply_site(site())
     with machine.running("ingest") as child:
         with connect(machine.database) as away:
@@ -255,18 +232,14 @@ def test_ingest_on_mosquitto_over_mqtt_5_tells_what_waits_for_the_database(
 
 
 def publish_one(machine: Machine) -> None:
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
-    client.username_pw_set("lab", SECRETS["MQTT_PASSWORD"])
-    client.connect("127.0.0.1", machine.mqtt_port)
-    client.loop_start()
-    message = json.dumps({"time": NOW.isoformat(), "values": {"level": 4}})
-    client.publish("livinglab/cibinong/g1/up", message, qos=1).wait_for_publish(30)
-    client.disconnect()
-    client.loop_stop()
+    publisher = Attempt(machine.mqtt, "publisher")
+    message = json.dumps({"time": NOW.isoformat(), "values": {"level": 4}}).encode()
+    assert publisher.publish("livinglab/cibinong/g1/up", message)
+    publisher.close()
 
 
 def test_the_health_check_says_what_is_wrong(tmp_path: Path, empty: Database) -> None:
-    machine = Machine(tmp_path, empty, 1883, {})
+    machine = Machine(tmp_path, empty, {})
     check = [sys.executable, str(ROOT / "deploy/healthy.py")]
     told = subprocess.run(check, env=_clean(), capture_output=True, text=True, check=False)
     assert told.returncode == 1

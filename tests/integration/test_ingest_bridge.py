@@ -38,7 +38,9 @@ notifications false
 topic v3/app1@ttn/devices/# in 0
 
 connection livinglab
-address 127.0.0.1:{ours}
+address {ours.host}:{ours.port}
+remote_username {ours.username}
+remote_password {ours.password}
 remote_clientid tts-bridge
 bridge_protocol_version mqttv311
 try_private false
@@ -61,7 +63,7 @@ def mosquitto(directory: Path, name: str, more: str = "") -> tuple[Child, int]:
 def tts(tmp_path: Path, broker: Broker) -> Iterator[int]:
     """The port of a broker standing for The Things Stack, bridged to ours."""
     stack, port = mosquitto(tmp_path, "stack")
-    ours = broker.url.rsplit(":", 1)[1]
+    ours = Mqtt(url=broker.url)
     bridge, _ = mosquitto(tmp_path, "bridge", BRIDGE.format(tts=port, ours=ours))
     subscribed = tmp_path / "stack.log"
     wait_until(

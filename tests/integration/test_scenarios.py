@@ -45,6 +45,7 @@ def subscriber(url: str) -> Iterator[set[tuple[str, bytes]]]:
     client.on_connect = lambda *_: client.subscribe("livinglab/#", qos=1)
     client.on_subscribe = lambda *_: ready.set()
     client.on_message = keep
+    client.username_pw_set(settings.username, settings.password)
     client.connect_async(settings.host, settings.port)
     client.reconnect_delay_set(1, 1)
     client.loop_start()

@@ -18,7 +18,7 @@ from tests.compose import ROOT, SECRETS
 
 DEPLOY = ROOT / "deploy"
 PLACES = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
-OURS = ("migrate", "ingest", "analytics", "api", "lab", "demo-site", "demo")
+OURS = ("migrate", "broker-users", "ingest", "analytics", "api", "lab", "demo-site", "demo")
 
 
 def tool(name: str, source: str) -> str:
@@ -52,6 +52,7 @@ def test_the_dockerfile_passes_hadolint() -> None:
 
 def test_the_shell_scripts_pass_shellcheck() -> None:
     scripts = [ROOT / ".ci/run", ROOT / ".ci/timescale-apache"]
+    scripts += [DEPLOY / name for name in ("make-ca", "start-nats", "start-mosquitto")]
     accepts(tool("shellcheck", "Debian's package shellcheck"), "--severity=warning", *scripts)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic_settings import BaseSettings
 
-from shared.settings import Alerts, Database, Mqtt, SettingsError, load
+from shared.settings import Alerts, Broker, Database, Mqtt, SettingsError, load
 
 
 def test_a_broker_password_may_hold_characters_that_a_url_escapes() -> None:
@@ -42,3 +42,33 @@ def test_a_wrong_setting_is_one_line_that_quotes_no_secret(
     assert str(raised.value).startswith(said)
     assert "SECRET" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "variables", "said"),
+    [
+        (Mqtt, {"CA": "/nowhere.crt"}, "LAB_MQTT_CA: /nowhere.crt: No such file"),
+        (Mqtt, {"CA": __file__}, "LAB_MQTT_CA: .* no PEM file"),
+        (Broker, {"ADMIN_URL": "http://x"}, "LAB_BROKER_ADMIN_URL: must look like nats://"),
+        (Broker, {"ADMIN_URL": "nats://a,mqtt://b"}, "LAB_BROKER_ADMIN_URL: must look like nats"),
+        (Broker, {"ADMIN_URL": "nats://u:p/1@x"}, "LAB_BROKER_ADMIN_URL: what stands after"),
+        (Broker, {"ADMIN_URL": "nats://x"}, "LAB_BROKER_USERS_FILE: must be set with"),
+    ],
+)
+def test_what_a_broker_needs_is_told_by_its_variable(
+    section: type[BaseSettings],
+    variables: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"{section.model_config['env_prefix']}{name}", value)
+    with pytest.raises(SettingsError, match=f"^{said}"):
+        load(section)
+
+
+def test_which_broker_it_is_follows_from_how_its_administrator_speaks() -> None:
+    two = Broker(admin_url="nats://a:1@x:4222, tls://a:1@y", users_file="u")  # type: ignore[arg-type]
+    assert (two.kind, two.urls) == ("nats", ("nats://a:1@x:4222", "tls://a:1@y"))
+    assert Broker(admin_url="mqtts://a:1@x").kind == "mosquitto"  # type: ignore[arg-type]
+    assert Broker().urls == ()

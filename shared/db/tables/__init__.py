@@ -22,6 +22,7 @@ from shared.db.tables.arrival import (
 )
 from shared.db.tables.citizen import feedback_raw, service_request
 from shared.db.tables.columns import metadata
+from shared.db.tables.credential import source_credential
 from shared.db.tables.meaning import (
     finding,
     finding_action,
@@ -63,6 +64,7 @@ __all__ = [
     "sign_in_link",
     "site",
     "source",
+    "source_credential",
     "task",
     "uplink",
 ]

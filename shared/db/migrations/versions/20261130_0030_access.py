@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261130_0030_access"
-down_revision = "20261122_2030_storage"
+down_revision = "20261130_0020_source_credential"
 branch_labels = None
 depends_on = None
 

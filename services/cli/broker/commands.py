@@ -1,0 +1,114 @@
+"""The commands of `lab broker`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from services.cli.app import app
+from services.cli.broker import mosquitto_users, nats_users
+from shared.db import credentials, migrate
+from shared.db.credentials import Grant
+from shared.db.engine import sync_engine
+from shared.errors import OperatorError
+from shared.settings import Broker, Database, Mqtt, load
+
+broker = typer.Typer(help="Who may publish what at the broker.", no_args_is_help=True)
+app.add_typer(broker, name="broker")
+
+SourceArgument = Annotated[str, typer.Argument(metavar="SITE/SOURCE", help="As in the site file.")]
+
+
+@broker.command()
+def credential(source: SourceArgument) -> None:
+    """Make or replace the credential of a source; the password is shown once."""
+    settings = _administered()
+    with _database() as engine, engine.connect() as connection:
+        user, password = credentials.replace(connection, source)
+        granted = credentials.grants(connection)
+        diff = _synced(settings, granted, {user: password})
+        connection.commit()
+    _tell(diff, err=True)
+    typer.echo(f"user      {user}\npassword  {password}")
+    filters = next(each.filters for each in granted if each.user == user)
+    typer.echo(f"It is shown this once. It may publish: {', '.join(filters)}", err=True)
+
+
+@broker.command()
+def revoke(source: SourceArgument) -> None:
+    """End the credential of a source: it is cut off, and refused from then on."""
+    settings = _administered()
+    # Recorded first: a broker that is away must not undo it.
+    with _database() as engine, engine.begin() as connection:
+        user = credentials.revoke(connection, source)
+        granted = credentials.grants(connection)
+    _tell(_synced(settings, granted))
+    typer.echo(f"{user} is revoked")
+
+
+@broker.command()
+def sync(
+    dry_run: Annotated[bool, typer.Option(help="Show the diff, change nothing.")] = False,
+) -> None:
+    """Bring the broker's users to the credentials and the filters of the site files."""
+    settings = _administered()
+    with _database() as engine, engine.connect() as connection:
+        granted = credentials.grants(connection)
+    diff = _synced(settings, granted, dry_run=dry_run)
+    _tell(diff)
+    if dry_run or not diff:
+        typer.echo("dry run: nothing was changed" if dry_run else "nothing to change")
+    raise typer.Exit(1 if any(line.startswith("!") for line in diff) else 0)
+
+
+@broker.command("list")
+def show() -> None:
+    """Every source: its user name, since when, and what it may publish."""
+    with _database() as engine, engine.connect() as connection:
+        listed = credentials.listing(connection)
+    for each in listed:
+        moment = each.revoked_at or each.created_at
+        state = "revoked" if each.revoked_at else "since" if moment else "no credential"
+        when = f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+        typer.echo(f"{each.user:30} {state:13} {when:16}  {', '.join(each.filters)}")
+
+
+def _synced(
+    settings: Broker,
+    granted: Sequence[Grant],
+    passwords: Mapping[str, str] | None = None,
+    *,
+    dry_run: bool = False,
+) -> list[str]:
+    mqtt = load(Mqtt)
+    if settings.kind == "nats":
+        return nats_users.sync(settings, mqtt, granted, dry_run=dry_run)
+    return mosquitto_users.sync(settings, mqtt, granted, passwords or {}, dry_run=dry_run)
+
+
+def _administered() -> Broker:
+    settings = load(Broker)
+    if not settings.urls:
+        raise OperatorError(
+            "LAB_BROKER_ADMIN_URL is not set; for example nats://broker-admin:…@127.0.0.1:4222"
+            " or mqtts://broker-admin:…@127.0.0.1:8883"
+        )
+    return settings
+
+
+@contextmanager
+def _database() -> Iterator[Engine]:
+    settings = load(Database)
+    engine = sync_engine(settings)
+    try:
+        migrate.ready(engine, settings)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _tell(diff: Sequence[str], *, err: bool = False) -> None:
+    for line in diff:
+        typer.echo(line, err=err)

@@ -86,14 +86,16 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database: Database = app.state.database
-    reader = async_engine(database, API_READ)
-    app.state.writer = async_engine(database, API_WRITE, pool=(database.pool + 1) // 2)
+    # What the guard asks first finds dead connections: no ping is sent ahead of it.
+    reader = async_engine(database, API_READ, ping=False)
+    app.state.writer = async_engine(database, API_WRITE, pool=(database.pool + 1) // 2, ping=False)
     # Read-only at the database too: no other route can write by mistake.
     app.state.engine = reader.execution_options(postgresql_readonly=True)
     # Beside both: whoever waits for what is written down holds a connection of theirs already.
     app.state.keeper = async_engine(database, API_WRITE, pool=KEEPERS)
+    app.state.beside = app.state.keeper.execution_options(postgresql_readonly=True)
     try:
-        async with app.state.live.following(database, app.state.engine):
+        async with app.state.live.following(database, app.state.beside):
             yield
     finally:
         await app.state.keeper.dispose()

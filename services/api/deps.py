@@ -53,7 +53,7 @@ async def _connection(request: Request) -> AsyncConnection:
 
 
 async def _open_connection(request: Request) -> AsyncIterator[AsyncConnection]:
-    async with request.app.state.writer.begin() as connection:
+    async with request.app.state.keeper.begin() as connection:
         yield connection
 
 

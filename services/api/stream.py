@@ -72,7 +72,7 @@ async def _live(
     await _require(visit.connection, site, pilot)
     events = _events(
         request.app.state.live,
-        request.app.state.engine,
+        request.app.state.beside,
         Client(site, pilot, visit.keys(visit.sites)),
         after=int(last_event_id) if last_event_id else None,
         still=partial(still_may, request.app, visit.credentials, PERMISSION, visit.sites),

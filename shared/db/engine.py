@@ -38,7 +38,11 @@ def sync_engine(database: Database, session: Session = CLI) -> Engine:
 
 
 def async_engine(
-    database: Database, session: Session = API_READ, *, pool: int | None = None
+    database: Database,
+    session: Session = API_READ,
+    *,
+    pool: int | None = None,
+    ping: bool = True,
 ) -> AsyncEngine:
     """A pool of the API, `database.pool` connections unless told otherwise; it sees the scoped
     views only (shared/db/scope.py)."""
@@ -46,7 +50,7 @@ def async_engine(
         _dialect_url(database),
         pool_size=pool or database.pool,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         connect_args={"options": session.options},
     )
 

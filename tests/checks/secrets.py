@@ -1,4 +1,4 @@
-"""`python -m tests.checks.secrets`: does a tracked file hold a secret the baseline does not know?"""
+"""`python -m tests.checks.secrets`: does a tracked file hold a secret the baseline knows not?"""
 
 import re
 import shutil

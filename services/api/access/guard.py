@@ -12,7 +12,8 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.routing import BaseRoute, Mount
 
@@ -33,8 +34,8 @@ from shared.domain.permission import PERMISSIONS
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN: Final = "sign in, or send a key: Authorization: Bearer lab_…"
 UNKNOWN: Final = "this key or session is unknown, has ended or was revoked"
-# Scope and version of what is remembered in one round trip.
-_ENTER: Final[TextClause] = text(f"SELECT set_config('{scope.SETTING}', :sites, true), {VERSION}")
+# Scope and version of what is remembered in one round trip, which also tells a dead connection.
+_ENTER: Final = f"SELECT set_config('{scope.SETTING}', %s, true), {VERSION}"
 
 
 class UndeclaredRoute(Exception):
@@ -133,8 +134,14 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
         raise Unauthenticated(SIGN_IN)
     writes = request.method not in SAFE
     engine = request.app.state.writer if writes else request.app.state.engine
-    async with engine.begin() if writes else engine.connect() as connection:
-        actor = await recognise(connection, known, credentials, permission, now)
+    async with engine.connect() as connection:
+        try:
+            actor = await recognise(connection, known, credentials, permission, now)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            await connection.rollback()  # the server was away since: on with a new connection
+            actor = await recognise(connection, known, credentials, permission, now)
         sites = _sites(actor, permission)
         _count(request, actor)
         if writes and actor.via == "session" and credentials:
@@ -151,6 +158,8 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
             keeper=request.app.state.keeper,
             writes=writes,
         )
+        if writes:
+            await connection.commit()
 
 
 async def recognise(
@@ -185,7 +194,7 @@ async def still_may(
     sites: frozenset[int] | None,
 ) -> bool:
     """Whether what was let in with these sites would be let in with them now."""
-    async with app.state.engine.connect() as connection:
+    async with app.state.beside.connect() as connection:
         try:
             actor = await recognise(
                 connection, app.state.known, credentials, permission, datetime.now(UTC)
@@ -197,8 +206,9 @@ async def still_may(
 
 async def _enter(connection: AsyncConnection, actor: Actor | None, permission: str) -> int:
     sites = actor.sites(permission) if actor else ()
-    row = await connection.execute(_ENTER, {"sites": scope.sites_setting(sites)})
-    return int(row.one()[1])
+    asked = await connection.exec_driver_sql(_ENTER, (scope.sites_setting(sites),))
+    row: Sequence[Any] = asked.one()
+    return int(row[1])
 
 
 def _sites(actor: Actor, permission: str) -> frozenset[int] | None:

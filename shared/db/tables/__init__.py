@@ -11,6 +11,7 @@ from shared.db.tables.arrival import (
     rejected,
     uplink,
 )
+from shared.db.tables.audit import audit, audit_anchor, audit_head, audit_seal
 from shared.db.tables.citizen import feedback_raw, service_request
 from shared.db.tables.columns import metadata
 from shared.db.tables.meaning import (
@@ -25,6 +26,10 @@ from shared.db.tables.work import job, task
 
 __all__ = [
     "alert",
+    "audit",
+    "audit_anchor",
+    "audit_head",
+    "audit_seal",
     "change",
     "datastream",
     "device",

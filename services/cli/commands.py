@@ -15,7 +15,7 @@ from shared import broker_monitor
 from shared.db import ledger as ledger_table
 from shared.db import migrate
 from shared.db.engine import sync_engine
-from shared.settings import Alerts, Analytics, Api, Database, Ingest, Mqtt, Retention, load
+from shared.settings import Alerts, Analytics, Api, Audit, Database, Ingest, Mqtt, Retention, load
 
 SHOWN_CELLS = 20
 
@@ -33,7 +33,8 @@ def analytics() -> None:
     """Roll up, analyse pilots and compute outcome metrics."""
     from services.analytics.main import run
 
-    run(load(Database), load(Analytics), stop_on_signals(), load(Alerts), load(Retention))
+    kept = load(Retention), load(Audit)
+    run(load(Database), load(Analytics), stop_on_signals(), load(Alerts), *kept)
 
 
 @app.command()

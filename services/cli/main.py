@@ -2,12 +2,13 @@
 
 import sys
 
-from services.cli import alerts, commands, demo, replaying, schema, sites
+from services.cli import alerts, audit, commands, demo, replaying, schema, sites
 from services.cli.app import app
 from shared.errors import OperatorError
 
 __all__ = [
     "alerts",
+    "audit",
     "commands",
     "demo",
     "main",

@@ -7,12 +7,13 @@ from pydantic_settings import BaseSettings
 
 from shared.errors import OperatorError
 from shared.settings.alerts import SMTP_PORTS, Alerts, addresses, quiet_hours, signing_key
+from shared.settings.audit import Audit
 from shared.settings.servers import Database, Mqtt
 from shared.settings.services import Analytics, Api, Ingest, Log, Retention
 
 Section = TypeVar("Section", bound=BaseSettings)
 SECTIONS: tuple[type[BaseSettings], ...] = (
-    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Api, Log),
+    *(Database, Mqtt, Ingest, Analytics, Retention, Alerts, Audit, Api, Log),
 )
 __all__ = [
     "SECTIONS",
@@ -20,6 +21,7 @@ __all__ = [
     "Alerts",
     "Analytics",
     "Api",
+    "Audit",
     "Database",
     "Ingest",
     "Log",

@@ -69,6 +69,7 @@ def migrated(new_database: Callable[[str], Database]) -> Iterator[tuple[Database
 def database(migrated: tuple[Database, Engine]) -> Database:
     """Settings of a migrated database whose tables are empty."""
     with migrated[1].begin() as connection:
+        connection.execute(text("SET LOCAL lab.audit_unlocked = 'tests'"))
         names = ", ".join(table.name for table in tables.metadata.sorted_tables)
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     return migrated[0]

@@ -18,6 +18,8 @@ from services.analytics import (
     silent,
 )
 from services.analytics.alerts import announce, sender
+from services.analytics.audit import job as audit_job
+from services.analytics.audit import retention as audit_retention
 from services.analytics.outcomes.job import JOB as OUTCOMES
 from services.analytics.outcomes.metric import Metric, metrics, unchanged
 from services.analytics.outcomes.metric import described as metric_described
@@ -27,10 +29,11 @@ from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.db.session import ANALYTICS
 from shared.db.tables import metric_definition, pilot_kind
-from shared.settings import Alerts, Analytics, Database, Retention
+from shared.settings import Alerts, Analytics, Audit, Database, Retention
 from shared.telemetry import serve_health
 
 KEPT: Final = Retention.model_construct()
+UNSIGNED: Final = Audit.model_construct()
 UNSENT: Final = Alerts.model_construct()  # no channel: findings are for the pages alone
 
 log = structlog.get_logger()
@@ -42,6 +45,7 @@ def run(
     stop: threading.Event,
     alerts: Alerts = UNSENT,
     kept: Retention = KEPT,
+    audit: Audit = UNSIGNED,
 ) -> None:
     """Work until `stop` is set. Raises OperatorError when the database cannot be used at start;
     one lost later is waited for."""
@@ -49,10 +53,11 @@ def run(
     try:
         migrate.ready(engine, database)
         describe(engine)
-        schedule = Schedule(engine, jobs(alerts, kept), settings.every_s, stop)
+        work = jobs(alerts, kept, audit)
+        schedule = Schedule(engine, work, settings.every_s, stop)
         health = serve_health(settings.health_port, schedule.health)
         schedule.start()
-        log.info("analytics started", jobs=[job.name for job in jobs()], alerts=alerts.channels)
+        log.info("analytics started", jobs=[job.name for job in work], alerts=alerts.channels)
         try:
             with sender.running(engine, alerts, stop):
                 listen.follow(database, schedule.wake, stop)
@@ -65,13 +70,14 @@ def run(
         engine.dispose()
 
 
-def jobs(alerts: Alerts = UNSENT, kept: Retention = KEPT) -> list[Job]:
+def jobs(alerts: Alerts = UNSENT, kept: Retention = KEPT, audit: Audit = UNSIGNED) -> list[Job]:
     """Every job of this release."""
     kinds = [pilot_job.job(kind) for kind in pilot.kinds().values()]
     followers = [rollup.JOB, *kinds, OUTCOMES, silent.JOB]
     names = [job.name for job in followers]
+    audited = [audit_job.job(audit), audit_retention.job(audit)]
     keeping = [compression.job(kept), retention.job(names, kept)]
-    return [*followers, departed.JOB, announce.job(alerts), *keeping]
+    return [*followers, departed.JOB, announce.job(alerts), *audited, *keeping]
 
 
 def describe(engine: Engine) -> None:

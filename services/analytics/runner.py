@@ -38,12 +38,14 @@ class Job:
     """A named piece of recurring work.
 
     `calm` jobs are not woken by each commit: they run every few `periods` and see many at once.
+    A job with a period of its own, `every_s`, waits behind no other: it has its own thread.
     """
 
     name: str
     work: Work
     calm: bool = False
     periods: int = 5
+    every_s: float | None = None
 
 
 _LOCK: Final = text("SELECT progress, error FROM job WHERE name = :name FOR UPDATE SKIP LOCKED")

@@ -78,17 +78,19 @@ class Schedule:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a run in progress is no news
         self._every_s = every_s
         self._runners = [
-            Runner(job, engine, stop, every_s * (job.periods if job.calm else 1)) for job in jobs
+            Runner(job, engine, stop, job.every_s or every_s * (job.periods if job.calm else 1))
+            for job in jobs
         ]
         self._beat = time.monotonic()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(WORKERS)},
+            executors={"default": ThreadPoolExecutor(WORKERS), "prompt": ThreadPoolExecutor(1)},
             # Two, so that a wake during a run reaches the runner, which lets only one of them work.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
         )
         for runner in self._runners:
-            self._add(runner, runner.job.name, runner.period_s)
+            executor = "prompt" if runner.job.every_s else "default"
+            self._add(runner, runner.job.name, runner.period_s, executor)
         self._add(self._heartbeat, "heartbeat", min(every_s, 5.0))
 
     def start(self) -> None:
@@ -115,10 +117,11 @@ class Schedule:
         fresh = age_s < max(10 * self._every_s, 30.0)
         return {"ok": fresh and not errors, "heartbeat_age_s": round(age_s, 1), "failing": errors}
 
-    def _add(self, run: Callable[[], None], name: str, period_s: float) -> None:
-        self._scheduler.add_job(
-            run, "interval", id=name, seconds=period_s, next_run_time=datetime.now(UTC)
-        )
+    def _add(
+        self, run: Callable[[], None], name: str, period_s: float, executor: str = "default"
+    ) -> None:
+        when = {"seconds": period_s, "next_run_time": datetime.now(UTC)}
+        self._scheduler.add_job(run, "interval", id=name, executor=executor, **when)
 
     def _heartbeat(self) -> None:
         self._beat = time.monotonic()

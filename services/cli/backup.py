@@ -11,6 +11,7 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from services.analytics.audit import seal as audit
 from services.cli.pg_client import program, run
 from shared.db import change, scope, timescale
 from shared.db.migrate import UNFINISHED
@@ -82,6 +83,7 @@ def restore(engine: Engine, file: Path) -> None:
         )
     with engine.begin() as connection:
         change.rebase(connection)
+        audit.rebase(connection)
         connection.execute(text(f"DROP TABLE {UNFINISHED}"))
     with engine.begin() as connection:
         connection.execute(text("ANALYZE"))

@@ -20,6 +20,7 @@ from shared.settings import (
     Alerts,
     Analytics,
     Api,
+    Audit,
     Broker,
     Database,
     Ingest,
@@ -44,7 +45,8 @@ def analytics() -> None:
     """Roll up, analyse pilots and compute outcome metrics."""
     from services.analytics.main import run
 
-    run(load(Database), load(Analytics), stop_on_signals(), load(Alerts), load(Retention))
+    kept = load(Retention), load(Audit)
+    run(load(Database), load(Analytics), stop_on_signals(), load(Alerts), *kept)
 
 
 @app.command()

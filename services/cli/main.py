@@ -2,13 +2,14 @@
 
 import sys
 
-from services.cli import alerts, commands, demo, keys, replaying, schema, sites, users
+from services.cli import alerts, audit, commands, demo, keys, replaying, schema, sites, users
 from services.cli.app import app
 from services.cli.broker import violations
 from shared.errors import OperatorError
 
 __all__ = [
     "alerts",
+    "audit",
     "commands",
     "demo",
     "keys",

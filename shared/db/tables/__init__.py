@@ -20,6 +20,7 @@ from shared.db.tables.arrival import (
     rejected,
     uplink,
 )
+from shared.db.tables.audit import audit, audit_anchor, audit_head, audit_seal
 from shared.db.tables.citizen import feedback_raw, service_request
 from shared.db.tables.columns import metadata
 from shared.db.tables.credential import source_credential
@@ -37,6 +38,10 @@ __all__ = [
     "access_state",
     "alert",
     "api_key",
+    "audit",
+    "audit_anchor",
+    "audit_head",
+    "audit_seal",
     "change",
     "datastream",
     "device",

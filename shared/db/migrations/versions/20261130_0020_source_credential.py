@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261130_0020_source_credential"
-down_revision = "20261122_2030_storage"
+down_revision = "20261130_0010_audit"
 branch_labels = None
 depends_on = None
 

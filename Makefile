@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check bench bench-audit evaluate-environment evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check bench bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 
 bench-audit: $(VENV)/.dev ## what auditing costs a write; a million rows sealed and verified
 	$(BIN)/python -m tests.bench.audit
+
+bench-access: $(VENV)/.dev ## what access control costs a request
+	$(BIN)/python -m tests.bench.access
 
 evaluate-leakage: $(VENV)/.dev ## leaks of third-party data in DATA=folder, beside published baselines
 	$(BIN)/python -m tests.bench.leakage "$(DATA)"

@@ -1,8 +1,10 @@
 """`lab alerts`: what was sent, what waits, what was given up; and starting that again."""
 
 import typer
+from sqlalchemy import Connection
 
 from services.analytics.alerts import outbox
+from services.cli.acting import WhyOption, note, with_database
 from services.cli.app import app
 from shared.db import migrate
 from shared.db.engine import sync_engine
@@ -36,11 +38,12 @@ def show() -> None:
 
 
 @alerts.command()
-def retry() -> None:
+def retry(*, why: WhyOption = None) -> None:
     """Send what was given up after all, from now on."""
-    settings = load(Database)
-    engine = sync_engine(settings)
-    migrate.ready(engine, settings)
-    with engine.begin() as connection:
+
+    def act(connection: Connection) -> int:
         due = outbox.retry(connection)
-    typer.echo(f"{due} alerts are due again")
+        note(connection, "update", "alert", why, ("state", "next_at"), {"n": due})
+        return due
+
+    typer.echo(f"{with_database(act)} alerts are due again")

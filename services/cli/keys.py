@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from services.cli.acting import WhyOption, note, with_database
 from services.cli.app import app
-from services.cli.users import SiteOption, WhyOption, note, with_database
+from services.cli.users import SiteOption
+from shared.db import audit
 from shared.db.access import keys, principals
 
 key = typer.Typer(help="API keys: shown once, stored hashed.", no_args_is_help=True)
@@ -43,7 +45,7 @@ def create(
             lifetime=timedelta(days=days),
             site_ids=[each.site_id for each in at if each.site_id] if site else None,
         )
-        values: dict[str, object] = {"scopes": scope or ["*:read"], "sites": site, "owner": user}
+        values: dict[str, audit.JSON] = {"scopes": scope, "sites": site, "owner": user}
         note(connection, "create", f"key/{made.key.prefix}", why, ("name", *values), values)
         return made
 

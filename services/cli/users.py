@@ -2,23 +2,20 @@
 
 import getpass
 import sys
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
+from services.cli.acting import WhyOption, note, with_database
 from services.cli.app import app
 from shared import password as passwords
-from shared.db import audit, migrate
 from shared.db.access import first_run, principals, sessions
-from shared.db.engine import sync_engine
 from shared.domain.permission import GRANTED, Role
 from shared.errors import OperatorError
-from shared.settings import Access, Api, Database, load
+from shared.settings import Access, Api, load
 
-Told = TypeVar("Told")
 user = typer.Typer(help="People and machines, and their roles.", no_args_is_help=True)
 app.add_typer(user, name="user")
 
@@ -29,7 +26,6 @@ RoleOption = Annotated[
 SiteOption = Annotated[
     list[str] | None, typer.Option("--site", help="Key of a site; left out: every site.")
 ]
-WhyOption = Annotated[str | None, typer.Option("--why", help="Reason, for the audit.")]
 
 
 @user.command("add")
@@ -139,34 +135,6 @@ def enable(name: NameArgument, *, why: WhyOption = None) -> None:
     """Let somebody in again; sessions are to be begun anew."""
     _set_disabled(name, why, disabled=False)
     typer.echo(f"{name} may come in again")
-
-
-def with_database(act: Callable[[Connection], Told]) -> Told:
-    """Act in one transaction on a database at this release's schema."""
-    settings = load(Database)
-    engine = sync_engine(settings)
-    try:
-        migrate.ready(engine, settings)
-        with engine.begin() as connection:
-            return act(connection)
-    finally:
-        engine.dispose()
-
-
-def note(
-    connection: Connection,
-    action: str,
-    what: str,
-    why: str | None,
-    changed: tuple[str, ...] = (),
-    values: Mapping[str, object] | None = None,
-) -> None:
-    """Tell the audit, in the same transaction, what somebody at a shell does."""
-    who = f"cli:{getpass.getuser()}"
-    entry = audit.Entry(
-        actor=who, action=action, object=what, why=why, changed=changed, values=values or {}
-    )
-    audit.record_sync(connection, entry)
 
 
 def _roles(said: list[str] | None) -> list[Role]:

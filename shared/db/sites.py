@@ -1,7 +1,7 @@
 """Applying a site file: one transaction, idempotent, with a diff; nothing is ever removed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -15,7 +15,19 @@ from shared.site_file import Device, SiteFile, SiteFileError
 Row = dict[str, Any]
 
 
+class Line(NamedTuple):
+    """One change: as people read it, and without its values, as the audit keeps it."""
+
+    text: str  # "~ device gauge-1: lat: 1.0 → 2.0"
+    names: str  # "~ device gauge-1: lat"
+
+
 def apply(connection: Connection, file: SiteFile) -> list[str]:
+    """As `lines`: the diff as people read it."""
+    return [line.text for line in lines(connection, file)]
+
+
+def lines(connection: Connection, file: SiteFile) -> list[Line]:
     """Bring the tables to what the file says; returns the diff, one line a change.
 
     Lines begin with + (new) or ~ (changed). Parts the file no longer lists are kept: a device
@@ -32,14 +44,14 @@ def apply(connection: Connection, file: SiteFile) -> list[str]:
         (tables.profile, [part.model_dump(mode="json") for part in file.profiles]),
         (tables.pilot, [part.model_dump(mode="json") for part in file.pilots]),
     ):
-        lines, known[table.name] = _put(connection, table, rows, scope=scope)
-        diff += lines
+        more, known[table.name] = _put(connection, table, rows, scope=scope)
+        diff += more
     _refuse_shared_topics(connection, file)
     _refuse_taken_ids(connection, file, scope["site_id"])
-    lines, devices = _put(
+    more, devices = _put(
         connection, tables.device, [_device(file, d, known) for d in file.devices], scope=scope
     )
-    diff += lines + _datastreams(connection, file, devices)
+    diff += more + _datastreams(connection, file, devices)
     if diff:
         connection.execute(text(f"NOTIFY {REGISTRY_CHANNEL}"))
     return diff
@@ -70,7 +82,7 @@ def _device(file: SiteFile, device: Device, known: Mapping[str, Mapping[str, int
 
 def _put(
     connection: Connection, table: Table, rows: Iterable[Row], *, scope: Row
-) -> tuple[list[str], dict[str, int]]:
+) -> tuple[list[Line], dict[str, int]]:
     """Insert or update rows by key within `scope`; returns diff lines and ids by key."""
     wanted = [*rows]
     present = {
@@ -79,7 +91,7 @@ def _put(
             select(table).where(*(table.c[name] == value for name, value in scope.items()))
         ).mappings()
     }
-    diff: list[str] = []
+    diff: list[Line] = []
     ids: dict[str, int] = {key: row["id"] for key, row in present.items()}
     for row in wanted:
         old = present.get(row["key"])
@@ -87,12 +99,14 @@ def _put(
             ids[row["key"]] = connection.scalar(
                 insert(table).values(**row, **scope).returning(table.c.id)
             )
-            diff.append(f"+ {table.name} {row['key']}")
+            made = f"+ {table.name} {row['key']}"
+            diff.append(Line(made, made))
         elif changed := {name: value for name, value in row.items() if old[name] != value}:
             _refuse_new_origin(table, row, old["origin"] if "origin" in changed else None)
             connection.execute(table.update().where(table.c.id == old["id"]).values(**changed))
             told = ", ".join(f"{name}: {old[name]} → {value}" for name, value in changed.items())
-            diff.append(f"~ {table.name} {row['key']}: {told}")
+            what = f"~ {table.name} {row['key']}"
+            diff.append(Line(f"{what}: {told}", f"{what}: {', '.join(changed)}"))
     return diff, ids
 
 
@@ -140,7 +154,7 @@ def _refuse_taken_ids(connection: Connection, file: SiteFile, site_id: int) -> N
             )
 
 
-def _datastreams(connection: Connection, file: SiteFile, devices: Mapping[str, int]) -> list[str]:
+def _datastreams(connection: Connection, file: SiteFile, devices: Mapping[str, int]) -> list[Line]:
     fields = {profile.key: profile.fields.values() for profile in file.profiles}
     rows = [
         {
@@ -162,7 +176,8 @@ def _datastreams(connection: Connection, file: SiteFile, devices: Mapping[str, i
         .returning(tables.datastream.c.device_id, tables.datastream.c.property)
     ).all()
     keys = {number: key for key, number in devices.items()}
-    return [f"+ datastream {keys[device]} {name}" for device, name in added]
+    made = [f"+ datastream {keys[device]} {name}" for device, name in added]
+    return [Line(each, each) for each in made]
 
 
 _ZONE_IS_KNOWN: Final = text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :zone)")

@@ -3,14 +3,15 @@
 import asyncio
 import json
 import os
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import httpx
 from fastapi import FastAPI, Request
@@ -37,28 +38,36 @@ PATHS: Final = (
     "/v1/datastreams/1/readings?limit=400",
     "/v1/datastreams/1/readings?bucket=1d",
 )
+# off: as before there was access control, each question after a ping; bare: without that, too, so
+# that the first question after a restart of the database fails.
+WAYS: Final = ("on", "off", "bare")
 LetIn = Callable[[Request, str], AbstractAsyncContextManager[Visit]]
 
 
-@asynccontextmanager
-async def unguarded(request: Request, permission: str) -> AsyncIterator[Visit]:
+def unguarded(name: str) -> LetIn:
     """As if there were no access control: a connection to the tables themselves, for anybody."""
-    del permission
     everybody = Actor(None, "anonymous", "nobody", (Grant("admin"),))
-    async with request.app.state.bare.connect() as connection:
-        yield Visit(everybody, connection, None, None, None, None, request.app.state.keeper, False)
+
+    @asynccontextmanager
+    async def let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
+        del permission
+        state = request.app.state
+        async with getattr(state, name).connect() as connection:
+            yield Visit(everybody, connection, None, None, None, None, state.keeper, False)
+
+    return let_in
 
 
 async def measure(app: FastAPI, headers: dict[str, str]) -> dict[str, dict[str, float]]:
     """Median milliseconds of each path, on and off, asked in turns."""
     guarded: LetIn = guard._let_in
-    ways: dict[str, LetIn] = {"on": guarded, "off": unguarded}
-    took: dict[str, dict[str, list[float]]] = {path: {"on": [], "off": []} for path in PATHS}
+    ways: dict[str, LetIn] = {"on": guarded, "off": unguarded("off"), "bare": unguarded("bare")}
+    took: dict[str, dict[str, list[float]]] = {path: {way: [] for way in WAYS} for path in PATHS}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         for turn in range(ROUNDS + 20):
             for path in PATHS:
-                for way in ("on", "off") if turn % 2 else ("off", "on"):
+                for way in WAYS if turn % 2 else reversed(WAYS):
                     guard._let_in = ways[way]
                     began = time.perf_counter()
                     answer = await client.get(path, headers=headers)
@@ -72,12 +81,18 @@ async def measure(app: FastAPI, headers: dict[str, str]) -> dict[str, dict[str, 
 async def run(database: Database, headers: dict[str, str]) -> dict[str, dict[str, float]]:
     app = create_app(database, access=Access(), api=Api(rate_per_address=0, rate_per_principal=0))
     async with app.router.lifespan_context(app):
-        bare = async_engine(database, replace(API_READ, schema=None))
-        app.state.bare = bare.execution_options(postgresql_readonly=True)
+        engines = [
+            async_engine(database, replace(API_READ, schema=None), ping=ping)
+            for ping in (True, False)
+        ]
+        app.state.off, app.state.bare = (
+            engine.execution_options(postgresql_readonly=True) for engine in engines
+        )
         try:
             return await measure(app, headers)
         finally:
-            await bare.dispose()
+            for engine in engines:
+                await engine.dispose()
 
 
 def main() -> None:
@@ -89,11 +104,17 @@ def main() -> None:
         headers = people.bearer(people.add(engine, "operator", ["cibinong", "calder"]))
         engine.dispose()
         found = asyncio.run(run(database, headers))
-    print(f"{'route':44} {'off, ms':>8} {'on, ms':>8} {'ratio':>6}")
+    sys.stdout.write("\n".join(_lines(found)) + "\n")
+
+
+def _lines(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    yield f"{'route':44}" + "".join(f" {way + ', ms':>12}" for way in WAYS) + "  on / off"
     for path, took in found.items():
-        print(f"{path:44} {took['off']:8.2f} {took['on']:8.2f} {took['on'] / took['off']:6.2f}")
-    ratios: dict[str, Any] = {p: round(t["on"] / t["off"], 3) for p, t in found.items()}
-    print(json.dumps({"ratios": ratios, "median": round(median(ratios.values()), 3)}))
+        times = "".join(f" {took[way]:12.2f}" for way in WAYS)
+        yield f"{path:44}{times} {took['on'] / took['off']:9.2f}"
+    for way in WAYS[1:]:
+        ratios = {path: round(took["on"] / took[way], 3) for path, took in found.items()}
+        yield json.dumps({f"on / {way}": ratios, "median": round(median(ratios.values()), 3)})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from services.cli.acting import WhyOption, note
 from services.cli.app import app
 from services.cli.broker import mosquitto_users, nats_users
 from shared.db import credentials, migrate
@@ -22,12 +23,13 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SITE/SOURCE", help="As i
 
 
 @broker.command()
-def credential(source: SourceArgument) -> None:
+def credential(source: SourceArgument, *, why: WhyOption = None) -> None:
     """Make or replace the credential of a source; the password is shown once."""
     settings = _administered()
     with _database() as engine, engine.connect() as connection:
         user, password = credentials.replace(connection, source)
         granted = credentials.grants(connection)
+        note(connection, "create", f"source/{source}/credential", why, ("password",))
         diff = _synced(settings, granted, {user: password})
         connection.commit()
     _tell(diff, err=True)
@@ -37,12 +39,13 @@ def credential(source: SourceArgument) -> None:
 
 
 @broker.command()
-def revoke(source: SourceArgument) -> None:
+def revoke(source: SourceArgument, *, why: WhyOption = None) -> None:
     """End the credential of a source: it is cut off, and refused from then on."""
     settings = _administered()
     # Recorded first: a broker that is away must not undo it.
     with _database() as engine, engine.begin() as connection:
         user = credentials.revoke(connection, source)
+        note(connection, "revoke", f"source/{source}/credential", why, ("revoked_at",))
         granted = credentials.grants(connection)
     _tell(_synced(settings, granted))
     typer.echo(f"{user} is revoked")

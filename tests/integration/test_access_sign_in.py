@@ -174,7 +174,7 @@ async def test_a_link_is_good_once_and_sets_the_password(client: Client, engine:
     other, token = link_of(engine, "dewi"), link_of(engine, "dewi")
     page = await client.get("/sign-in/link", params={"token": token})
     assert "dewi" in page.text
-    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store"
     for short in ("short", "dewi dewi dewi dewi", "aaaaaaaaaaaaaaaaaa"):
         answer = await client.post("/sign-in/link", data={"token": token, "password": short})

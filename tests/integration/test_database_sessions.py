@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from services.api.writing import Transaction
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from services.analytics.runner import Job, Progress, Slice, run_slice
 from services.api import app as application
-from services.api.deps import Db
+from services.api.access.guard import needs
+from services.api.deps import Db, Visitor
 from shared.db.engine import connect, sync_engine
 from shared.db.session import ANALYTICS, API_READ, API_WRITE, CLI, INGEST, SESSIONS, Session
 from shared.settings import Database
@@ -51,7 +51,8 @@ async def test_the_activity_of_the_database_tells_who_is_who(
 ) -> None:
     async with api_world.api(database) as client:
         app = client.app  # type: ignore[attr-defined]
-        assert (await client.get("/healthz")).status_code == 200
+        for path in ("/healthz", "/v1/sites"):
+            assert (await client.get(path)).status_code == 200
         async with app.state.writer.begin() as writing:
             assert await writing.scalar(text("SHOW application_name")) == "lab-api-write"
         with engine.connect() as looking:
@@ -65,7 +66,7 @@ async def test_a_read_that_takes_too_long_is_a_503_and_its_connection_goes_on(
     monkeypatch.setattr(application, "API_READ", replace(API_READ, statement=0.2))
     async with api_world.api(Database(url=database.url, pool=1)) as client:
 
-        @client.app.get("/v1/slow")  # type: ignore[attr-defined]
+        @client.app.get("/v1/slow", dependencies=[needs("site:read")])  # type: ignore[attr-defined]
         async def _slow(connection: Db) -> None:
             await connection.execute(text("SELECT pg_sleep(60)"))
 
@@ -87,9 +88,12 @@ async def test_a_write_that_waits_too_long_for_another_is_a_503_that_changes_not
     api_world.fill(engine)
     async with api_world.api(database) as client:
 
-        @client.app.post("/v1/renamed")  # type: ignore[attr-defined]
-        async def _renamed(connection: Transaction) -> None:
-            await connection.execute(text("UPDATE site SET name = 'other'"))
+        @client.app.post(  # type: ignore[attr-defined]
+            "/v1/renamed", dependencies=[needs("finding:act")]
+        )
+        async def _renamed(visit: Visitor) -> None:
+            await visit.connection.execute(text("UPDATE site SET name = 'other'"))
+            await visit.record("update", "site", changed=("name",))
 
         with engine.begin() as holder:
             holder.execute(text("SELECT FROM site FOR UPDATE"))

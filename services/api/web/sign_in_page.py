@@ -104,9 +104,9 @@ def _welcome(
     if name is None:
         status = HTTPStatus.GONE
     facts = {"name": name, "token": token, "refused": refused, **_BOUNDS}
-    answer = _unkept(page(request, "sign_in_link.html", status, **facts))
-    answer.headers["Referrer-Policy"] = "no-referrer"  # the address is a secret
-    return answer
+    # Its address is a secret, which the referrer policy of all pages (same-origin) keeps here;
+    # with no-referrer browsers would send the form as from nowhere (Origin: null).
+    return _unkept(page(request, "sign_in_link.html", status, **facts))
 
 
 def _unkept(answer: HTMLResponse) -> HTMLResponse:

@@ -14,7 +14,8 @@ from tests.e2e.conftest import PATIENCE_S, Open
 pytestmark = [pytest.mark.browser, pytest.mark.database]
 PATHS = [
     *("/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/cibinong", "/catalogue"),
-    *("/docs", "/devices/1", "/findings", "/findings/1"),
+    *("/docs", "/devices/1", "/findings", "/findings/1", "/outcomes"),
+    *("/sign-in", "/sign-in/link?token=x", "/account", "/admin", "/admin/audit"),
 ]
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SPOKEN = {

@@ -15,7 +15,15 @@ pytestmark = pytest.mark.database
 COOKIES: dict[str, str] = {}
 
 PAGES = ["/", "/sites/cibinong", "/pilots/1", "/pilots/3", "/devices/1", "/devices/9", "/findings"]
-PAGES += ["/findings/1", "/catalogue"]
+PAGES += [
+    "/findings/1",
+    "/catalogue",
+    "/outcomes",
+    "/sign-in",
+    "/account",
+    "/admin",
+    "/admin/audit",
+]
 
 
 @pytest.fixture(autouse=True)

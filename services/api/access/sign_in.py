@@ -75,6 +75,8 @@ async def by_link(request: Request, token: str, password: str, now: datetime) ->
             return None
         await connection.run_sync(principals.set_password, owner[0], stored)
         await audit.record(connection, _new_password(request, owner[1], "one-time link"))
+        came = _attempt(owner[1], address_of(request), "done", "one-time link")
+        await audit.record(connection, came)
         return await connection.run_sync(_begin, request, owner[0], now)
 
 

@@ -29,73 +29,11 @@ from shared.domain.permission import Role
 from shared.settings import Database
 from tests import people
 from tests.integration import access_world, api_world
+from tests.integration.access_rules import MATRIX
 from tests.integration.access_world import World
 
 pytestmark = pytest.mark.database
 
-# Who may use each route, written down by hand: C citizens (where pages are public), R researchers,
-# P planners, O operators, A admins, E admins of every site only; s: with a session, not with a
-# key; open: everybody. A route that is not here fails.
-MATRIX: Final = {
-    "GET /": "CRPOA",
-    "GET /account": "RPOA",
-    "POST /account/keys": "RPOA s",
-    "POST /account/keys/{prefix}/revoke": "RPOA s",
-    "POST /account/keys/{prefix}/rotate": "RPOA s",
-    "POST /account/password": "RPOA s",
-    "GET /admin": "E",
-    "GET /admin/audit": "E",
-    "POST /admin/keys/{prefix}/revoke": "E",
-    "POST /admin/users": "E",
-    "POST /admin/users/{name}/link": "E",
-    "POST /admin/users/{name}/{what}": "E",
-    "GET /catalogue": "CRPOA",
-    "GET /devices/{device_id:number}": "RPOA",
-    "GET /docs": "open",
-    "GET /findings": "RPOA",
-    "GET /findings/{finding_id:number}": "RPOA",
-    "POST /findings/{finding_id:number}/actions": "OA",
-    "GET /healthz": "open",
-    "GET /metrics": "E+O",
-    "GET /outcomes": "CRPOA",
-    "GET /pilots/{pilot_id:number}": "RPOA",
-    "GET /sign-in": "open",
-    "POST /sign-in": "open",
-    "GET /sign-in/link": "open",
-    "POST /sign-in/link": "open",
-    "POST /sign-out": "open",
-    "GET /sites/{key}": "CRPOA",
-    "GET /v1/audit": "E",
-    "GET /v1/catalogue": "CRPOA",
-    "GET /v1/catalogue/services/{service}": "CRPOA",
-    "GET /v1/datastreams": "RPOA",
-    "GET /v1/datastreams/{datastream}": "RPOA",
-    "GET /v1/datastreams/{datastream}/readings": "RPOA",
-    "GET /v1/devices": "RPOA",
-    "GET /v1/devices/{device}": "RPOA",
-    "GET /v1/devices/{device}/events": "OA",
-    "GET /v1/devices/{device}/rejects": "OA",
-    "GET /v1/devices/{device}/uplinks": "OA",
-    "GET /v1/feedback/summary": "CRPOA",
-    "GET /v1/findings": "RPOA",
-    "GET /v1/findings/{finding}": "RPOA",
-    "GET /v1/findings/{finding}/actions": "RPOA",
-    "POST /v1/findings/{finding}/actions": "OA",
-    "GET /v1/keys": "RPOA",
-    "POST /v1/keys": "RPOA s",
-    "DELETE /v1/keys/{prefix}": "RPOA s",
-    "POST /v1/keys/{prefix}/rotate": "RPOA s",
-    "GET /v1/latest": "RPOA",
-    "GET /v1/ledger": "POA",
-    "GET /v1/live": "RPOA",
-    "GET /v1/me": "RPOA",
-    "GET /v1/outcomes": "CRPOA",
-    "GET /v1/pilots": "CRPOA",
-    "GET /v1/pilots/{pilot}": "CRPOA",
-    "GET /v1/sites": "CRPOA",
-    "GET /v1/sites/{site}": "CRPOA",
-    "GET /v1/users": "E",
-}
 LETTER: Final[dict[Role, str]] = {"researcher": "R", "planner": "P", "operator": "O", "admin": "A"}
 # What stands in a path: of the own site and of the other one.
 THINGS: Final = {

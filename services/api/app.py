@@ -144,7 +144,8 @@ def _say_who(app: FastAPI, document: dict[str, Any]) -> None:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            permission = guarded[path.removeprefix(PREFIX), method]
+            own = (path.removeprefix(PREFIX), method)  # a route of a resource knows no prefix
+            permission = guarded[own if own in guarded else (path, method)]
             if permission:
                 operation["security"] = [{"key": []}]
                 operation["x-permission"] = permission

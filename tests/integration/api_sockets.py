@@ -9,7 +9,7 @@ from typing import Any
 
 from services.api.main import Server, listening, server
 from shared.embedded.nats import free_port
-from shared.settings import Api, Database
+from shared.settings import Access, Api, Database
 
 PATIENCE_S = 60  # a busy machine is slow, not wrong
 
@@ -68,7 +68,7 @@ async def serving(database: Database, **settings: Any) -> AsyncIterator[Served]:
     """The server, its live stream listening, until the block ends."""
     port = free_port()
     api = Api(port=port, **settings)
-    served = server(database, api=api)
+    served = server(database, api=api, access=Access(public=True))
     with listening(api) as listener:
         task = asyncio.create_task(served.serve(sockets=[listener]))
         try:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from fastapi import Request
 from sqlalchemy import Engine
 
+from services.api.access.guard import OPEN
 from services.api.app import create_app
 from services.api.gate import headers
 from services.api.problem import MEDIA_TYPE
@@ -23,7 +24,7 @@ HSTS = headers.UNDER_TLS["Strict-Transport-Security"]
 Client = httpx.AsyncClient
 NOWHERE = Database(url="postgresql://lab@127.0.0.1:1/nowhere")
 PROXIED = {"host": "0.0.0.0", "url": "https://lab.example", "trusted_proxies": "10.0.0.0/8"}
-CATALOGUE = "/v1/catalogue"  # needs no database
+CATALOGUE = "/openapi.json"  # needs no database
 
 
 @pytest_asyncio.fixture
@@ -68,7 +69,7 @@ ANSWERS = (
 
 
 async def test_every_answer_has_the_security_headers(client: Client) -> None:
-    @client.app.get("/v1/broken")  # type: ignore[attr-defined]
+    @client.app.get("/v1/broken", dependencies=[OPEN])  # type: ignore[attr-defined]
     async def _broken() -> None:
         raise ValueError
 
@@ -161,7 +162,7 @@ def remembered(client: Client) -> list[tuple[str, str]]:
     async def _seen(request: Request) -> None:
         seen.append((request.state.address, request.url.scheme))
 
-    client.app.get("/seen")(_seen)  # type: ignore[attr-defined]
+    client.app.get("/seen", dependencies=[OPEN])(_seen)  # type: ignore[attr-defined]
     return seen
 
 
@@ -221,17 +222,20 @@ async def test_no_other_site_may_read_unless_it_is_named() -> None:
 
 async def test_a_named_site_may_read_data_and_nothing_else() -> None:
     named, other = {"origin": "https://a.example"}, {"origin": "https://b.example"}
-    asking = {"access-control-request-method": "GET"}
+    asking = {
+        "access-control-request-method": "GET"
+    }  # answered 401: what counts is who may read it
     async with coming_from("127.0.0.1", cors_origins="https://a.example") as client:
-        answer = await client.get(CATALOGUE, headers=named)
+        answer = await client.get("/v1/catalogue", headers=named)
         assert answer.headers["access-control-allow-origin"] == "https://a.example"
         assert "Origin" in answer.headers["vary"]
-        preflight = await client.options(CATALOGUE, headers={**named, **asking})
+        preflight = await client.options("/v1/catalogue", headers={**named, **asking})
         assert preflight.status_code == 204
         assert preflight.headers["access-control-allow-methods"] == "GET"
+        assert "Authorization" in preflight.headers["access-control-allow-headers"]
         closed = [
-            await client.get(CATALOGUE, headers=other),
-            await client.options(CATALOGUE, headers={**other, **asking}),
+            await client.get("/v1/catalogue", headers=other),
+            await client.options("/v1/catalogue", headers={**other, **asking}),
             await client.get("/docs", headers=named),
             await client.post("/v1/findings/1/actions", headers=named, json={}),
         ]

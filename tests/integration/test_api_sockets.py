@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from services.api import main
 from services.api.gate import body, connection, headers
 from shared.settings import Database
-from tests import certificate
+from tests import certificate, people
 from tests.compose import ROOT
 from tests.integration import api_world
 from tests.integration.api_sockets import PATIENCE_S, Served, serving
@@ -189,8 +189,9 @@ async def test_two_requests_cannot_hide_in_one(served: Served) -> None:
         assert (await bare.problem())["status"] == 400
 
 
-async def test_live_streams_are_bounded_and_given_back(served: Served) -> None:
-    async with httpx.AsyncClient(timeout=PATIENCE_S, base_url=served.url) as client:
+async def test_live_streams_are_bounded_and_given_back(served: Served, engine: Engine) -> None:
+    key = people.bearer(people.add(engine))
+    async with httpx.AsyncClient(timeout=PATIENCE_S, base_url=served.url, headers=key) as client:
         async with (
             client.stream("GET", "/v1/live") as one,
             client.stream("GET", "/v1/live") as two,
@@ -211,7 +212,8 @@ async def test_live_streams_are_bounded_and_given_back(served: Served) -> None:
             assert again.status_code == 200
     for _ in range(20):  # gone before the first byte of the answer
         async with served.connected() as bare:
-            await bare.say(b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            shown = f"Authorization: {key['Authorization']}\r\n\r\n".encode()
+            await bare.say(b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n", shown)
     await ended(served)
 
 

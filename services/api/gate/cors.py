@@ -9,7 +9,11 @@ from starlette.types import Message, Scope, Send
 
 from services.api.contract import PREFIX
 
-_PREFLIGHT: Final = {"Access-Control-Allow-Methods": "GET", "Access-Control-Max-Age": "600"}
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "Authorization, X-Reason",  # a key, no cookie
+    "Access-Control-Max-Age": "600",
+}
 _SHOWN: Final = "ETag, Link, Retry-After"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,13 @@ class Bare:
         await self.writer.drain()
 
     async def rest(self) -> bytes:
-        """Everything until the server closes the connection."""
-        return await asyncio.wait_for(self.reader.read(-1), PATIENCE_S)
+        """All until the server closes the connection, or resets it for what we still send."""
+        said = b""
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(PATIENCE_S):
+                while chunk := await self.reader.read(65_536):
+                    said += chunk
+        return said
 
     async def problem(self) -> dict[str, Any]:
         """The problem that ends the connection, its headers looked at."""

@@ -108,7 +108,13 @@ async def sign_out(request: Request) -> None:
     if credentials is None or credentials.kind != "session":
         return
     async with _transaction(request) as connection:
-        await connection.run_sync(sessions.end, credentials.token)
+        name = await connection.run_sync(sessions.end, credentials.token)
+        if name:
+            told = f"user:{name}"
+            left = audit.Entry(
+                actor=told, action="sign_out", object=f"user/{name}", address=address_of(request)
+            )
+            await audit.record(connection, left)
 
 
 def _transaction(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:

@@ -12,7 +12,7 @@ from services.api.web.render import page
 from shared.db.tables import site
 
 SHOWN = 100
-_ACTIONS = ("sign_in", "create", "update", "revoke", "rotate", "read", "export")
+_ACTIONS = ("sign_in", "sign_out", "create", "update", "revoke", "rotate", "read", "export")
 
 router = Router(include_in_schema=False)
 

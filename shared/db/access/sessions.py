@@ -18,10 +18,15 @@ def begin(connection: Connection, principal_id: int, now: datetime, address: str
     return token
 
 
-def end(connection: Connection, token: str) -> None:
-    """End one session; an unknown one has ended already."""
-    connection.execute(delete(session).where(session.c.digest == digest(token)))
+def end(connection: Connection, token: str) -> str | None:
+    """End one session; returns whose it was, None for one that had ended already."""
+    ended = delete(session).where(session.c.digest == digest(token))
+    number = connection.scalar(ended.returning(session.c.principal_id))
+    if number is None:
+        return None
     changed(connection)
+    name: str | None = connection.scalar(select(principal.c.name).where(principal.c.id == number))
+    return name
 
 
 def forget_before(connection: Connection, now: datetime, absolute: timedelta) -> None:

@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2# of `make test`: each has servers of its own
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ demo: $(VENV)/.runtime ## run the whole platform on embedded parts and print its
 	@$(BIN)/lab demo
 
 test: $(VENV)/.dev ## tests on embedded PostgreSQL and NATS (Mosquitto and Chromium where installed)
-	$(BIN)/pytest -q -rs -m "not long"
+	$(BIN)/pytest -q -rs -n $(WORKERS) --dist loadfile -m "not long"
 
 test-db: $(VENV)/.dev ## the database tests alone; LAB_TEST_DATABASE_URL names another server
 	$(BIN)/pytest -q -rs -m "database and not long and not browser"

@@ -36,6 +36,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     port = free_port()
     command = [*(sys.executable, "-m", "services.cli", "demo", "--scenario", "bandung-poc")]
     command += ["--data", str(tmp_path / "lab"), "--port", str(port)]
+    command += ["--mqtt-port", str(free_port())]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
     with (tmp_path / "out").open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=clean)

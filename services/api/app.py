@@ -1,4 +1,4 @@
-"""The HTTP application: one pool, the resources, the live stream and the pages."""
+"""The HTTP application: its pools, the resources, the live stream and the pages."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager

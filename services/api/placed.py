@@ -33,6 +33,13 @@ async def place_of(connection: AsyncConnection, device_id: int) -> Place:
     return Place(*row)
 
 
+async def site_of_datastream(connection: AsyncConnection, datastream_id: int) -> int | None:
+    """Id of the site a datastream belongs to; None: there is no such datastream."""
+    of = select(device.c.site_id).select_from(DATASTREAMS).where(datastream.c.id == datastream_id)
+    found: int | None = await connection.scalar(of)
+    return found
+
+
 async def origin_of(connection: AsyncConnection, device_id: int) -> Origin:
     """The origin of a device; raises NotFound."""
     return (await place_of(connection, device_id)).origin

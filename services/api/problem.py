@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
@@ -16,6 +17,8 @@ from shared.db.access import AccessRefused
 from shared.password import PasswordRefused
 
 MEDIA_TYPE: Final = "application/problem+json"
+BEING_UPGRADED: Final = "the database is being upgraded, or `lab db upgrade` has to be run"
+_NO_VIEWS: Final = (UndefinedTable, UndefinedColumn, InvalidSchemaName)
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="livinglab"'}
 
 
@@ -134,6 +137,8 @@ def answer(
 
 async def from_table(request: Request, error: Exception) -> Response:
     """What one of our own exceptions, or any unforeseen one, is told as."""
+    if isinstance(getattr(error, "orig", None), _NO_VIEWS):
+        return answer(request, HTTPStatus.SERVICE_UNAVAILABLE, BEING_UPGRADED)
     status, words = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = _CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None
     return answer(request, status, str(error) if words is None else words, headers=headers)

@@ -103,20 +103,23 @@ async def _events(
                 yield told
         checked = told_at = monotonic()
         while True:
-            if monotonic() - checked > CHECK_S:
+            event: Event | None = None
+            try:
+                async with asyncio.timeout(max(0.0, checked + CHECK_S - monotonic())):
+                    event = await queue.get()
+                    if event is None:
+                        return
+            except TimeoutError:
+                pass
+            if monotonic() - checked >= CHECK_S:  # before anything more is told
                 if not await still():
                     return
                 checked = monotonic()
-            try:
-                async with asyncio.timeout(CHECK_S):
-                    event = await queue.get()
-            except TimeoutError:
+            if event is None:
                 if monotonic() - told_at > HEARTBEAT_S:
                     told_at = monotonic()
                     yield None
                 continue
-            if event is None:
-                return
             told_at = monotonic()
             yield event
 

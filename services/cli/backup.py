@@ -83,6 +83,9 @@ def restore(engine: Engine, file: Path) -> None:
         )
     with engine.begin() as connection:
         change.rebase(connection)
+        # Who was in then is not in now: a session or link may have been ended since the dump.
+        connection.execute(text("DELETE FROM session"))
+        connection.execute(text("DELETE FROM sign_in_link"))
         audit.rebase(connection)
         connection.execute(text(f"DROP TABLE {UNFINISHED}"))
     with engine.begin() as connection:

@@ -35,7 +35,6 @@ def create(
 
     def act(connection: Connection) -> keys.Made:
         owner = principals.find(connection, user)
-        at = principals.grants_at(connection, ["admin"], site or ())
         made = keys.create(
             connection,
             owner.id,
@@ -43,7 +42,7 @@ def create(
             scope or ["*:read"],
             now=datetime.now(UTC),
             lifetime=timedelta(days=days),
-            site_ids=[each.site_id for each in at if each.site_id] if site else None,
+            site_ids=principals.site_ids(connection, site or None),
         )
         values: dict[str, audit.JSON] = {"scopes": scope, "sites": site, "owner": user}
         note(connection, "create", f"key/{made.key.prefix}", why, ("name", *values), values)
@@ -81,7 +80,8 @@ def rotate(
     def act(connection: Connection) -> keys.Made:
         old = keys.find(connection, prefix)
         made = keys.rotate(connection, old, datetime.now(UTC), overlap=timedelta(hours=overlap_h))
-        note(connection, "rotate", f"key/{prefix}", why, ("expires_at",))
+        new = {"new": made.key.prefix, "owner": old.owner}
+        note(connection, "rotate", f"key/{prefix}", why, ("expires_at",), new)
         return made
 
     made = with_database(act)

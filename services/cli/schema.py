@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from services.cli import backup
+from services.cli.acting import WhyOption, note
 from services.cli.app import database
 from shared.db import migrate, storage, timescale
 from shared.db.access import first_run
@@ -45,10 +46,14 @@ def info() -> None:
 
 
 @database.command()
-def dump(file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
+def dump(
+    file: Annotated[Path, typer.Argument(help="A new file.")], *, why: WhyOption = None
+) -> None:
     """Write everything to FILE, as it is at this moment; services may go on."""
 
     def act(engine: Engine) -> dict[str, int]:
+        with engine.begin() as connection:  # the largest export there is, personal text and all
+            note(connection, "export", "database", why)
         with backup.frozen(engine) as (connection, snapshot):
             backup.dump(engine, file, snapshot)
             return backup.rows(connection)

@@ -156,7 +156,14 @@ def _set_disabled(name: str, why: str | None, *, disabled: bool) -> None:
     def act(connection: Connection) -> None:
         found = principals.find(connection, name)
         principals.set_disabled(connection, found.id, disabled=disabled)
-        note(connection, "update", f"user/{name}", why, ("disabled_at",))
+        note(
+            connection,
+            "update",
+            f"user/{name}",
+            why,
+            ("disabled_at",),
+            {"disabled": disabled},
+        )
 
     with_database(act)
 

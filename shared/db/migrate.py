@@ -32,12 +32,11 @@ def upgrade(engine: Engine, revision: str = "head") -> list[str]:
         _require_whole(connection)
         scope.drop(connection)
         command.upgrade(_config(connection), revision)
-    if revision != "head":
-        return []
+        if revision != "head":
+            return []
+        scope.apply(connection)  # with the schema itself: nobody finds tables without them
     with engine.begin() as connection:
-        converted = timescale.apply(connection)
-        scope.apply(connection)
-        return converted
+        return timescale.apply(connection)
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:

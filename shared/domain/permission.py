@@ -59,8 +59,11 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "uplink:read": _by(*_DUTY, audited=True),  # whatever a device sent, as it sent it
     "reject:read": _by(*_DUTY, audited=True),
     "metrics:read": _by(*_DUTY, everywhere=True),
-    "user:manage": _by("admin", everywhere=True),
-    "key:manage": _by("admin", everywhere=True),
+    "user:read": _by("admin", everywhere=True),
+    "key:read": _by("admin", everywhere=True),
+    # By people only: what a key that leaked could make would outlive its end.
+    "user:manage": Permission(frozenset({"admin"}), everywhere=True, person=True),
+    "key:manage": Permission(frozenset({"admin"}), everywhere=True, person=True),
     "audit:read": _by("admin", audited=True, everywhere=True),
     "self:read": _by(*_STAFF),
     "self:keys": Permission(frozenset(_STAFF), person=True),
@@ -81,6 +84,10 @@ def opened(grants: Iterable[Grant], name: str) -> frozenset[int] | None:
     return frozenset(grant.site_id for grant in fitting if grant.site_id is not None)
 
 
+# What a key needs beside, where several things stand on one page: `*:read` covers it.
+PAGE: Final = "page"
+
+
 def covers(scopes: Iterable[str], name: str) -> bool:
     """Whether the scopes of a key include a permission: itself, `*:read`, `device:*` or `*`."""
     resource, _, action = name.partition(":")
@@ -89,6 +96,7 @@ def covers(scopes: Iterable[str], name: str) -> bool:
 
 def fault(scope: str) -> str | None:
     """Why a scope of a key is no scope, or None."""
-    if scope == "*" or any(covers([scope], name) for name in PERMISSIONS):
+    known = (*PERMISSIONS, f"{PAGE}:read", f"{PAGE}:write")
+    if scope == "*" or any(covers([scope], name) for name in known):
         return None
     return f"{scope!r} covers no permission; known: {', '.join(PERMISSIONS)}, *:read, *"

@@ -114,7 +114,7 @@ class Access(BaseSettings):
     public: bool = Field(
         default=False, description="map, sites, menu board and outcomes without signing in"
     )
-    session_idle_min: int = Field(default=120, ge=1, le=1440, description="without a request")
+    session_idle_min: int = Field(default=120, ge=5, le=1440, description="without a request")
     session_hours: int = Field(default=12, ge=1, le=720, description="whatever happens")
     link_hours: int = Field(default=24, ge=1, le=168, description="life of a sign-in link")
 

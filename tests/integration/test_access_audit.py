@@ -6,6 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import ProgrammingError
 
 from services.api.access import guard
 from services.api.deps import Db
@@ -80,14 +81,18 @@ async def test_a_route_that_tells_the_audit_nothing_writes_nothing(
 
 
 async def test_a_write_for_another_site_is_refused_by_the_database_itself(
-    database: Database, world: World
+    database: Database, world: World, engine: Engine
 ) -> None:
     async with access_world.running(database) as (app, client):
 
         @app.post("/v1/wrong", dependencies=[guard.needs("finding:act")])
         async def _wrong(connection: Db) -> None:
             alien = {"site_id": 2, "key": "x", "service": "x", "phase": 1, "origin": "measured"}
-            await connection.execute(insert(tables.pilot).values(alien))
+            with pytest.raises(ProgrammingError, match="violates check option") as refused:
+                await connection.execute(insert(tables.pilot).values(alien))
+            raise refused.value
 
         answer = await client.post("/v1/wrong", headers=people.bearer(world.keys["operator"]))
     assert answer.status_code == 500
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pilot WHERE key = 'x'")) == 0

@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Connection, Engine, text
 
+from services.api.access.credentials import Credentials
+from services.api.access.known import Known
 from services.api.access.own_page import csrf_token
 from shared.db.access import keys, principals
-from shared.settings import Database
+from shared.settings import Access, Database
 from tests import people
 from tests.integration import access_world
 from tests.integration.access_world import OWN, World, as_session, change
@@ -131,6 +133,73 @@ async def test_a_key_may_no_more_than_its_scopes_and_sites(
     for odd in (["x"], ["device:fly"], ["device:read "], ["'; --"], []):
         answer = await client.post("/v1/keys", json={**wanted, "scopes": odd}, headers=headers)
         assert answer.status_code == 422, odd
+
+
+async def test_what_a_leaked_key_cannot_do(client: Client, world: World, engine: Engine) -> None:
+    """Nothing that outlives its end, whatever its scopes and its owner."""
+    key = people.bearer(world.everywhere)
+    for path, form in (
+        ("/admin/users", {"name": "eve", "role": "admin"}),
+        ("/admin/users/operator-own/link", {}),
+        ("/admin/users/operator-own/disable", {}),
+        (f"/admin/keys/{world.keys['planner'][4:12]}/revoke", {}),
+        ("/account/keys", {"name": "x"}),
+        ("/account/password", {"old": people.PASSWORD, "new": "another quiet river"}),
+    ):
+        assert (await client.post(path, data=form, headers=key)).status_code == 403, path
+    assert (await client.get("/v1/users", headers=key)).status_code == 200
+    with engine.connect() as connection:
+        assert "eve" not in [each.name for each in principals.listed(connection)]
+
+
+async def test_an_admin_ends_keys_of_others_and_never_becomes_them(
+    client: Client, world: World, engine: Engine
+) -> None:
+    admin = as_session(access_world.session_of(engine, "everywhere"))
+    theirs = world.keys["operator"][4:12]
+    answer = await client.post(f"/v1/keys/{theirs}/rotate", headers=admin)
+    assert answer.status_code == 404
+    assert (await client.delete(f"/v1/keys/{theirs}", headers=admin)).status_code == 204
+    mine = people.bearer(world.keys["operator"])
+    assert (await client.get("/v1/me", headers=mine)).status_code == 401
+
+
+async def test_a_key_for_one_thing_sees_no_page_of_several(client: Client, engine: Engine) -> None:
+    narrow = people.bearer(people.add(engine, scopes=["device:read", "reading:read", "site:read"]))
+    wide = people.bearer(people.add(engine, scopes=["*:read"]))
+    for path in ("/", "/devices/1", "/pilots/1", "/sites/cibinong"):
+        assert (await client.get(path, headers=narrow)).status_code == 403, path
+        assert (await client.get(path, headers=wide)).status_code == 200, path
+    assert (await client.get("/v1/devices/1", headers=narrow)).status_code == 200
+
+
+async def test_a_key_of_one_site_of_somebody_everywhere_sees_that_site(
+    client: Client, engine: Engine
+) -> None:
+    admin = as_session(access_world.session_of(engine, "everywhere"))
+    wanted = {"sites": [OWN], "name": "one site"}
+    made = await client.post("/v1/keys", json=wanted, headers=admin)
+    one = people.bearer(made.json()["key"])
+    assert made.json()["sites"] == [OWN]
+    page = (await client.get("/devices/1", headers=one)).text
+    assert "As received" in page or "No message of this device is kept" in page
+    for sites in ([], ["nowhere"]):
+        answer = await client.post("/v1/keys", json={**wanted, "sites": sites}, headers=admin)
+        assert answer.status_code == 422, sites
+
+
+def test_what_is_read_before_a_change_is_not_remembered_after_it(
+    world: World, engine: Engine
+) -> None:
+    """As when a key is revoked while another request has read it and not yet stored it."""
+    known, now = Known(Access()), datetime.now(UTC)
+    shown = Credentials("key", world.keys["operator"])
+    known.forget(7)
+    with engine.connect() as connection:
+        assert known.look_up(connection, shown, now, version=6)
+        assert known.remembered(shown, now) is None
+        assert known.look_up(connection, shown, now, version=7)
+        assert known.remembered(shown, now) is not None
 
 
 async def test_a_replaced_key_goes_on_for_a_day_and_a_key_of_others_is_not_there(

@@ -1,6 +1,7 @@
 """The live stream: of one's own sites alone, and not for longer than one may see it."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -34,6 +35,12 @@ async def client(database: Database, world: World) -> AsyncIterator[Client]:
         yield client
 
 
+async def _keep_telling(engine: Engine) -> None:
+    for minute in itertools.count(1):  # news must not keep a stream from looking who hears it
+        arrive(engine, [1], minute)
+        await asyncio.sleep(0.4)
+
+
 @pytest.mark.parametrize("public", [False, True])
 async def test_a_live_stream_ends_within_five_seconds_of_its_key(
     database: Database, world: World, engine: Engine, public: bool
@@ -57,9 +64,11 @@ async def test_a_live_stream_ends_within_five_seconds_of_its_key(
                     c, keys.find(c, world.keys["operator"][4:12]).id, datetime.now(UTC)
                 ),
             )
+            telling = asyncio.create_task(_keep_telling(engine))
             async with asyncio.timeout(5):
                 async for _ in lines:
                     pass
+            telling.cancel()
         served.should_exit = True
         await task
 

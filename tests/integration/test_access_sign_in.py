@@ -153,21 +153,29 @@ async def test_guessing_is_slowed_down_whether_or_not_there_is_such_a_name(
     assert not [who for (who,) in stored if name in str(who)]
 
 
-async def test_one_who_guesses_does_not_shut_out_the_owner_elsewhere(
-    database: Database, engine: Engine
-) -> None:
-    now = datetime.now(UTC)
+async def test_guesses_sent_at_once_see_each_other(client: Client) -> None:
+    guesses = [sign_in(client, password=f"guess {number}") for number in range(20)]
+    said = await asyncio.gather(*guesses)
+    assert said.count(401) == back_off.LIMITS["both"].free + 1
+    assert said.count(429) == len(said) - said.count(401)
+
+
+def test_one_who_guesses_does_not_shut_out_the_owner_elsewhere(engine: Engine) -> None:
+    now, later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
     with engine.begin() as connection:
-        for _ in range(20):
-            back_off.failed(connection, "dewi", "203.0.113.7", now)
-        assert back_off.wait_s(connection, "dewi", "203.0.113.7", now) == 900
-        assert back_off.wait_s(connection, "dewi", "198.51.100.1", now) == 0
-        for _ in range(60):  # from ever new addresses: a little for everybody
-            back_off.failed(connection, "dewi", None, now)
-        assert 0 < back_off.wait_s(connection, "dewi", "198.51.100.1", now) <= 30
-        later = now + back_off.FORGOTTEN + timedelta(seconds=1)
-        assert back_off.wait_s(connection, "dewi", "203.0.113.7", later) == 0
-    assert database
+
+        def guess(address: str, at: datetime) -> float:
+            return back_off.attempt(connection, "dewi", address, at)
+
+        for minute in range(20):
+            guess("203.0.113.7", now + timedelta(minutes=20 * minute))
+        blocked = guess("203.0.113.7", now + timedelta(minutes=20 * 19, seconds=1))
+        assert 800 < blocked <= 900
+        assert guess("198.51.100.1", later) == 0
+        for number in range(60):  # from ever new addresses: a little for everybody
+            guess(f"192.0.2.{number}", later + timedelta(minutes=number))
+        assert 0 < guess("198.51.100.1", later + timedelta(minutes=59, seconds=1)) <= 30
+        assert guess("203.0.113.7", now + back_off.FORGOTTEN + timedelta(hours=8)) == 0
 
 
 async def test_a_link_is_good_once_and_sets_the_password(client: Client, engine: Engine) -> None:
@@ -253,6 +261,17 @@ async def test_a_page_that_needs_somebody_leads_back_to_itself(client: Client) -
     assert answer.status_code == 303
     page = await client.get(answer.headers["location"])
     assert 'value="/findings?site=cibinong&amp;state=open"' in page.text
+
+
+async def test_a_part_of_a_page_leads_its_whole_page_to_sign_in(client: Client) -> None:
+    for current, kept in (
+        ("http://127.0.0.1:8000/findings?x=1", "%2Ffindings%3Fx%3D1"),
+        ("[", "%2F"),
+    ):
+        headers = {"hx-request": "true", "hx-current-url": current}
+        answer = await client.get("/findings?x=1", headers=headers)
+        assert (answer.status_code, answer.text) == (204, "")
+        assert answer.headers["hx-redirect"] == f"/sign-in?next={kept}"
 
 
 async def test_a_page_of_another_site_cannot_sign_anybody_in(client: Client) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from services.api import problem
 from services.api.access.guard import OPEN, needs
 from services.api.deps import Db
+from shared.db import scope
 from shared.settings import Access, Database
 from tests.integration import api_world
 
@@ -160,6 +161,21 @@ async def test_without_its_database_the_api_says_503(database: Database) -> None
         assert page.status_code == 503
         assert "Basis data sedang tidak menjawab" in page.text
         is_problem(await client.get("/v1/sites"), 503)
+
+
+async def test_while_the_database_is_upgraded_the_api_says_503(
+    client: Client, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        scope.drop(connection)
+    try:
+        for path in ("/healthz", "/v1/sites"):
+            told = is_problem(await client.get(path), 503)
+            assert "lab db upgrade" in str(told["detail"])
+    finally:
+        with engine.begin() as connection:
+            scope.apply(connection)
+    assert (await client.get("/v1/sites")).status_code == 200
 
 
 async def test_the_database_refuses_writes_of_the_api(client: Client) -> None:

@@ -29,7 +29,7 @@ from shared.db import scope
 from shared.db.access import VERSION
 from shared.db.access import actor as actors
 from shared.db.access.actor import Actor
-from shared.domain.permission import PERMISSIONS
+from shared.domain.permission import PAGE, PERMISSIONS, covers
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN: Final = "sign in, or send a key: Authorization: Bearer lab_…"
@@ -143,6 +143,7 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
             await connection.rollback()  # the server was away since: on with a new connection
             actor = await recognise(connection, known, credentials, permission, now)
         sites = _sites(actor, permission)
+        _require_page(request, actor, writes=writes)
         _count(request, actor)
         if writes and actor.via == "session" and credentials:
             await own_page.require_csrf(request, credentials.token)
@@ -179,7 +180,7 @@ async def recognise(
         known.forget(version)
         actor = actor if credentials is None else None
     if actor is None and credentials:
-        actor = await connection.run_sync(known.look_up, credentials, now)
+        actor = await connection.run_sync(known.look_up, credentials, now, version)
         if actor is None:
             raise Unauthenticated(UNKNOWN)
         await _enter(connection, actor, permission)
@@ -219,6 +220,15 @@ def _sites(actor: Actor, permission: str) -> frozenset[int] | None:
             raise Unauthenticated(SIGN_IN)
         raise Forbidden(f"{actor.name} may not use {permission}")
     return sites
+
+
+def _require_page(request: Request, actor: Actor, *, writes: bool) -> None:
+    """Raise Forbidden for a key that may use this one thing, but not all that stands on a page."""
+    if actor.scopes is None or request.scope["route"].include_in_schema:
+        return
+    name = f"{PAGE}:{'write' if writes else 'read'}"
+    if not covers(actor.scopes, name):
+        raise Forbidden(f"a page shows several things: a key for it needs the scope {name} or more")
 
 
 def _count(request: Request, actor: Actor) -> None:

@@ -42,13 +42,20 @@ class Known:
         self._actors.clear()
         self.version = version
 
-    def look_up(self, connection: Connection, shown: Credentials, now: datetime) -> Actor | None:
-        """Ask the database whose credentials these are; None: nobody's, or no longer."""
+    def look_up(
+        self, connection: Connection, shown: Credentials, now: datetime, version: int
+    ) -> Actor | None:
+        """Ask the database whose credentials these are; None: nobody's, or no longer.
+
+        version: as it was before asking. Remembered only if nobody has seen a newer one since:
+        what was read may be older than that.
+        """
         scope.enter(connection, None)  # the names of their sites; whoever asks here enters anew
         found = self._read(connection, shown)
         if found is None or found.ends_at is None or found.ends_at <= now:
             return None
-        self._actors[_name(shown)] = found
+        if version == self.version:
+            self._actors[_name(shown)] = found
         if len(self._actors) > MOST:
             self._actors.popitem(last=False)
         return found

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.api.access.credentials import shown
 from services.api.access.known import Known
 from services.api.access.visit import address_of
+from services.api.gate.buckets import owner
 from shared import password as passwords
 from shared.db import audit
 from shared.db.access import back_off, principals, sessions
@@ -21,7 +22,6 @@ from shared.db.tables import principal
 
 # Each check takes 64 MiB and one core for a while, on purpose.
 _CHECKS: Final = asyncio.Semaphore(2)
-_SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,29 @@ class Stored:
 
     principal_id: int | None
     password: str | None
-    wait_s: float
+    told: str  # the name as the audit keeps it
 
 
 async def by_password(request: Request, name: str, password: str, now: datetime) -> str | Refused:
     """The token of a new session, or why there is none: the same for whatever is wrong."""
-    name, address = name.strip().lower()[:200], address_of(request)
+    name, address = name.strip().lower()[:200].replace("\0", " "), address_of(request)
+    client = owner(address) if address else None  # of IPv6 one client has half of the bits
     async with _transaction(request) as connection:
-        stored = await connection.run_sync(_stored, name, address, now)
-        if stored.wait_s:
-            await audit.record(connection, _attempt(name, address, "refused", "back-off"))
-            return Refused(ceil(stored.wait_s))
+        wait_s = await connection.run_sync(back_off.attempt, name, client, now)
+        stored = await connection.run_sync(_stored, name)
+        if wait_s:
+            refused = _attempt(stored.told, address, "refused", "back-off")
+            await audit.record(connection, refused)
+            return Refused(ceil(wait_s))
     async with _CHECKS:  # without a connection: it takes its time
         good = await asyncio.to_thread(passwords.matches, stored.password, password)
     async with _transaction(request) as connection:
-        if not good or stored.principal_id is None:
-            await connection.run_sync(back_off.failed, name, address, now)
-            await audit.record(connection, _attempt(name, address, "refused"))
+        # Once more, and held: it may have been changed, or its owner shut out, meanwhile.
+        again = await connection.run_sync(_stored, name, lock=True)
+        if not good or again != stored or stored.principal_id is None:
+            await audit.record(connection, _attempt(stored.told, address, "refused"))
             return Refused()
-        await connection.run_sync(back_off.forgive, name, address)
+        await connection.run_sync(back_off.forgive, name, client)
         await audit.record(connection, _attempt(name, address, "done"))
         return await connection.run_sync(_begin, request, stored.principal_id, now)
 
@@ -65,19 +69,19 @@ async def by_link(request: Request, token: str, password: str, now: datetime) ->
 
     Raises PasswordRefused; the link stays good then.
     """
-    owner = await owner_of_link(request, token, now)
-    stored = await _hashed(password, owner[1]) if owner else ""
+    whose = await owner_of_link(request, token, now)
+    stored = await _hashed(password, whose[1]) if whose else ""
     async with _transaction(request) as connection:
-        owner = await connection.run_sync(sessions.use_link, token, now)
-        if owner is None:
+        whose = await connection.run_sync(sessions.use_link, token, now)
+        if whose is None:
             refused = _attempt("", address_of(request), "refused", "unknown link")
             await audit.record(connection, refused)
             return None
-        await connection.run_sync(principals.set_password, owner[0], stored)
-        await audit.record(connection, _new_password(request, owner[1], "one-time link"))
-        came = _attempt(owner[1], address_of(request), "done", "one-time link")
+        await connection.run_sync(principals.set_password, whose[0], stored)
+        await audit.record(connection, _new_password(request, whose[1], "one-time link"))
+        came = _attempt(whose[1], address_of(request), "done", "one-time link")
         await audit.record(connection, came)
-        return await connection.run_sync(_begin, request, owner[0], now)
+        return await connection.run_sync(_begin, request, whose[0], now)
 
 
 async def owner_of_link(request: Request, token: str, now: datetime) -> tuple[int, str] | None:
@@ -95,7 +99,7 @@ async def change_password(
     if isinstance(let_in, Refused):
         return let_in
     async with _transaction(request) as connection:
-        found = await connection.run_sync(_stored, name, address_of(request), now)
+        found = await connection.run_sync(_stored, name, lock=True)
         assert found.principal_id is not None
         await connection.run_sync(principals.set_password, found.principal_id, stored)
         await audit.record(connection, _new_password(request, name, "changed by its owner"))
@@ -129,14 +133,14 @@ async def _hashed(password: str, name: str) -> str:
         return await asyncio.to_thread(passwords.hashed, password)
 
 
-def _stored(connection: Connection, name: str, address: str | None, now: datetime) -> Stored:
-    row = connection.execute(
-        select(principal.c.id, principal.c.password).where(
-            principal.c.name == name.replace("\0", " "), principal.c.disabled_at.is_(None)
-        )
-    ).one_or_none()
-    wait_s = back_off.wait_s(connection, name, address, now)
-    return Stored(row.id if row else None, row.password if row else None, wait_s)
+def _stored(connection: Connection, name: str, *, lock: bool = False) -> Stored:
+    query = select(principal.c.id, principal.c.password).where(
+        principal.c.name == name, principal.c.disabled_at.is_(None)
+    )
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:  # people type passwords where a name is asked for: only its begin is kept
+        return Stored(None, None, f"{name[:3]}…")
+    return Stored(row.id, row.password, name)
 
 
 def _begin(connection: Connection, request: Request, principal_id: int, now: datetime) -> str:
@@ -163,12 +167,10 @@ def _new_password(request: Request, name: str, why: str) -> audit.Entry:
 
 
 def _attempt(name: str, address: str | None, outcome: str, why: str | None = None) -> audit.Entry:
-    # People type passwords where a name is asked for: of a refused one only its begin is kept.
-    told = name if outcome == "done" else name.replace("\0", " ")[:3] + "…"
     return audit.Entry(
-        actor=f"user:{told}" if outcome == "done" else "anonymous",
+        actor=f"user:{name}" if outcome == "done" else "anonymous",
         action="sign_in",
-        object=f"user/{told[:_SHOWN]}",
+        object=f"user/{name}",
         address=address,
         why=why,
         outcome=outcome,

@@ -46,10 +46,10 @@ class Visit:
             raise Forbidden(f"{self.actor.name} may not use {permission} here")
 
     def keys(self, sites: frozenset[int] | None) -> frozenset[str] | None:
-        """Keys of sites that this visit has grants at; None: every site."""
+        """Keys of some sites of this actor; None: every site."""
         if sites is None:
             return None
-        return frozenset(g.site for g in self.actor.grants if g.site and g.site_id in sites)
+        return frozenset(key for number, key in self.actor.places.items() if number in sites)
 
     async def record(
         self,

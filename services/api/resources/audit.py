@@ -5,7 +5,7 @@ from datetime import datetime
 from io import StringIO
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -46,6 +46,12 @@ _CSV: Final[Responses] = {
     200: {
         "description": "`format=csv`: the same columns; RFC 4180",
         "content": {"text/csv": {"schema": {"type": "string"}}},
+        "headers": {
+            "Link": {
+                "description": "`format=csv`: the next page, absent on the last",
+                "schema": {"type": "string"},
+            }
+        },
     }
 }
 
@@ -98,6 +104,7 @@ def _plain(value: object) -> object:
     responses=_CSV,
 )
 async def _list(
+    request: Request,
     visit: Visitor,
     page: Annotated[Page, Depends(paged(NUMBER, default=100, most=10_000))],
     span: TimeRange,
@@ -109,4 +116,9 @@ async def _list(
     found = await entries(visit, actor=actor, action=action, about=object, span=span, page=page)
     if format == "json":
         return found
-    return Response(as_csv(found), media_type="text/csv; charset=utf-8")
+    links = {"Link": f'<{request.url.include_query_params(cursor=found.next)}>; rel="next"'}
+    return Response(
+        as_csv(found),
+        media_type="text/csv; charset=utf-8",
+        headers=links if found.next else {},
+    )

@@ -16,7 +16,7 @@ from services.api.deps import BigId, ById, Db, Visitor
 from services.api.handling import STATE_AFTER, State
 from services.api.listing import Listing, Payload, cut, ordered
 from services.api.problem import GARBLED, MISSING, TAKEN, Conflict, NotFound
-from shared.db.tables import finding, finding_action
+from shared.db.tables import finding, finding_action, pilot
 
 # Lines without control characters.
 Note = Annotated[
@@ -70,8 +70,10 @@ async def act(visit: Visit, finding_id: int, asked: Act) -> Action:
     """Record one action; raises NotFound, or Conflict when the finding stands otherwise."""
     connection = visit.connection
     # Locked, so that of two people who press at once the second is told.
-    known = select(finding.c.id).where(finding.c.id == finding_id)
-    if await connection.scalar(known.with_for_update(key_share=True)) is None:
+    known = select(pilot.c.site_id).join(finding, finding.c.pilot_id == pilot.c.id)
+    held = known.where(finding.c.id == finding_id).with_for_update(key_share=True, of=finding)
+    site_id = await connection.scalar(held)
+    if site_id is None:
         raise NotFound(f"no finding {finding_id}")
     now = select(handling.state()).where(finding.c.id == finding_id)
     state: State = (await connection.execute(now)).scalar_one()
@@ -83,6 +85,7 @@ async def act(visit: Visit, finding_id: int, asked: Act) -> Action:
     await visit.record(
         "create",
         f"finding/{finding_id}/actions",
+        site_id=site_id,
         changed=tuple(values),
         values={"action": asked.action},  # a note is free text: who knows whom it names
     )

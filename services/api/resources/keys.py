@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import Field, StringConstraints
+from sqlalchemy import Connection
 
 from services.api.access.guard import Router, needs
 from services.api.access.visit import Visit
@@ -59,7 +60,9 @@ class Wanted(Payload):
         max_length=40,
         description="`device:read`, `device:*`, `*:read` or `*`; never more than its owner may",
     )
-    sites: list[SiteWord] | None = Field(default=None, max_length=100)
+    sites: list[SiteWord] | None = Field(
+        default=None, min_length=1, max_length=100, description="null: wherever its owner may"
+    )
     days: int = Field(default=90, ge=1, le=keys.LONGEST.days)
 
 
@@ -68,59 +71,69 @@ router = Router(tags=["access"])
 
 async def visible(visit: Visit) -> list[keys.ApiKey]:
     """All keys for who manages them, else one's own."""
-    return await visit.connection.run_sync(keys.listed, _whose(visit))
+    whose = None if visit.may("key:read") else visit.actor.principal_id
+    return await visit.connection.run_sync(keys.listed, whose)
 
 
 async def make(visit: Visit, wanted: Wanted) -> keys.Made:
     """A new key of whoever asks; raises AccessRefused."""
-    assert visit.actor.principal_id is not None
-    connection = visit.connection
-    at = await connection.run_sync(principals.grants_at, ["admin"], wanted.sites or ())
-    made = await connection.run_sync(
-        lambda sync: keys.create(
-            sync,
-            visit.actor.principal_id or 0,
+    owner = visit.actor.principal_id
+    assert owner is not None
+
+    def made_by(connection: Connection) -> keys.Made:
+        return keys.create(
+            connection,
+            owner,
             wanted.name,
             wanted.scopes,
             now=datetime.now(UTC),
             lifetime=timedelta(days=wanted.days),
-            site_ids=[each.site_id for each in at if each.site_id] if wanted.sites else None,
+            site_ids=principals.site_ids(connection, wanted.sites),
         )
-    )
+
+    made = await visit.connection.run_sync(made_by)
     await _record(visit, "create", made.key, ("name", "scopes", "sites", "expires_at"))
     return made
 
 
 async def end(visit: Visit, prefix: str) -> None:
-    """Revoke a key at once; raises NotFound."""
-    found = await _find(visit, prefix)
+    """Revoke a key at once, whosever for who manages keys; raises NotFound."""
+    whose = None if visit.may("key:manage") else visit.actor.principal_id
+    found = await _find(visit, prefix, whose)
     await visit.connection.run_sync(keys.revoke, found.id, datetime.now(UTC))
     await _record(visit, "revoke", found, ("revoked_at",))
 
 
 async def renew(visit: Visit, prefix: str) -> keys.Made:
-    """A new key like the old one, which goes on for a day; raises NotFound, AccessRefused."""
-    found = await _find(visit, prefix)
+    """A new key like the old one of one's own, which goes on for a day.
+
+    Raises NotFound, AccessRefused. Others' keys are not renewed: whoever sees one could be them.
+    """
+    found = await _find(visit, prefix, visit.actor.principal_id)
     made = await visit.connection.run_sync(
         lambda sync: keys.rotate(sync, found, datetime.now(UTC), overlap=keys.OVERLAP)
     )
-    await _record(visit, "rotate", found, ("expires_at",))
+    await _record(visit, "rotate", found, ("expires_at",), new=made.key.prefix)
     return made
 
 
-def _whose(visit: Visit) -> int | None:
-    return None if visit.may("key:manage") else visit.actor.principal_id
-
-
-async def _find(visit: Visit, prefix: str) -> keys.ApiKey:
+async def _find(visit: Visit, prefix: str, whose: int | None) -> keys.ApiKey:
     try:
-        return await visit.connection.run_sync(keys.find, prefix, _whose(visit))
+        return await visit.connection.run_sync(keys.find, prefix, whose)
     except AccessRefused:
         raise NotFound(f"no key {prefix!r}") from None
 
 
-async def _record(visit: Visit, action: str, key: keys.ApiKey, changed: tuple[str, ...]) -> None:
-    values = {"scopes": [*key.scopes], "expires_at": key.expires_at.isoformat()}
+async def _record(
+    visit: Visit, action: str, key: keys.ApiKey, changed: tuple[str, ...], **more: str
+) -> None:
+    values: dict[str, Any] = {
+        "owner": key.owner,
+        "scopes": [*key.scopes],
+        "sites": None if key.sites is None else [*key.sites],
+        "expires_at": key.expires_at.isoformat(),
+        **more,
+    }
     await visit.record(action, f"key/{key.prefix}", changed=changed, values=values)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.access.guard import Router, needs
 from services.api.deps import NUMBER, Id, TimeRange, Visitor, paged
 from services.api.listing import ALWAYS, FIRST, Page, Payload, Range, cut, from_micros, micros
-from services.api.placed import DATASTREAMS
+from services.api.placed import DATASTREAMS, site_of_datastream
 from services.api.problem import MISSING, NotFound, Responses
 from shared.db.tables import datastream, device, site
 from shared.domain.place import Origin
@@ -251,7 +251,9 @@ async def _list(
     if format == "json":
         return found
     what = f"datastream/{datastream}/readings"
-    await visit.record("export", what, values={"n": len(found.items)})
+    site_id = await site_of_datastream(visit.connection, datastream)
+    values = {"n": len(found.items)}
+    await visit.record("export", what, site_id=site_id, values=values)
     links = {"Link": f'<{request.url.include_query_params(cursor=found.next)}>; rel="next"'}
     return Response(
         as_csv(found, Aggregate if bucket else Reading),

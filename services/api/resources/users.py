@@ -78,7 +78,8 @@ async def set_disabled(visit: Visit, name: str, *, disabled: bool) -> None:
     await visit.connection.run_sync(
         lambda sync: principals.set_disabled(sync, found.id, disabled=disabled)
     )
-    await visit.record("update", f"user/{name}", changed=("disabled_at",))
+    values = {"disabled": disabled}
+    await visit.record("update", f"user/{name}", changed=("disabled_at",), values=values)
 
 
 async def link(visit: Visit, known: Known, name: str) -> str:
@@ -108,7 +109,7 @@ async def _me(visit: Visitor) -> Me:
     )
 
 
-@router.get("/users", summary="People and machines", dependencies=[needs("user:manage")])
+@router.get("/users", summary="People and machines", dependencies=[needs("user:read")])
 async def _users(visit: Visitor) -> Users:
     found = [
         User(

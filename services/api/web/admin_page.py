@@ -86,6 +86,7 @@ async def _shown(
         roles=[each for each in get_args(Role) if each in GRANTED],
         sites=(await sites(visit.connection, page=ALL)).items,
         now=datetime.now(UTC),
+        base=request.app.state.api.public_url,
     )
     answer.headers["Cache-Control"] = "no-store"  # a link may stand in it
     return answer

@@ -1,5 +1,8 @@
 """For admins: who did what, from where and why, and whether that record is sealed."""
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
@@ -36,8 +39,13 @@ async def _audit(request: Request, visit: Visitor) -> HTMLResponse:
         next=found.next,
         chosen=chosen,
         actions=_ACTIONS,
+        file=urlencode({"format": "csv", "limit": 10_000, **_given(chosen)}),
         places={number: key for number, key in places},
     )
+
+
+def _given(chosen: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _said(text: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -74,11 +74,26 @@ async def _failed(request: Request, error: Exception) -> Response:
 def _to_sign_in(request: Request) -> Response:
     """Sign in first, then back to where one wanted to go."""
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    wanted = asked if request.method == "GET" else "/"
-    answer = RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)
+    part = "hx-request" in request.headers  # a page that renews a part of itself
+    wanted = asked if request.method == "GET" and not part else _shown_page(request)
+    where = f"/sign-in?{urlencode({'next': wanted})}"
+    answer = (
+        Response(status_code=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": where})
+        if part
+        else RedirectResponse(where, HTTPStatus.SEE_OTHER)
+    )
     answer.headers["Cache-Control"] = "no-store"
     drop_session(request, answer)  # it was none, or is none any more
     return answer
+
+
+def _shown_page(request: Request) -> str:
+    """The page whose part was asked for, or the map."""
+    try:
+        parts = urlsplit(request.headers.get("hx-current-url", ""))
+    except ValueError:  # no address
+        return "/"
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
 
 
 def _for_programs(request: Request) -> bool:

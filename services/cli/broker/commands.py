@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from services.cli.acting import WhyOption, note
+from services.cli.acting import WhyOption, note, with_database
 from services.cli.app import app
 from services.cli.broker import mosquitto_users, nats_users
 from shared.db import credentials, migrate
@@ -54,12 +54,15 @@ def revoke(source: SourceArgument, *, why: WhyOption = None) -> None:
 @broker.command()
 def sync(
     dry_run: Annotated[bool, typer.Option(help="Show the diff, change nothing.")] = False,
+    why: WhyOption = None,
 ) -> None:
     """Bring the broker's users to the credentials and the filters of the site files."""
     settings = _administered()
     with _database() as engine, engine.connect() as connection:
         granted = credentials.grants(connection)
     diff = _synced(settings, granted, dry_run=dry_run)
+    if diff and not dry_run:
+        with_database(lambda connection: note(connection, "update", "broker", why, tuple(diff)))
     _tell(diff)
     if dry_run or not diff:
         typer.echo("dry run: nothing was changed" if dry_run else "nothing to change")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from services.cli.broker.dynsec import Admin, Command, accepts, administrator
+from services.cli.broker.dynsec import Admin, AdminRefused, Command, accepts, administrator
 from shared.db.credentials import Grant
 from shared.errors import OperatorError
 from shared.settings import Broker, Mqtt
@@ -50,20 +50,39 @@ def sync(
     """
     if not (mqtt.username and mqtt.password):
         raise OperatorError("LAB_MQTT_URL: has no user and password: ingest would be refused")
-    diff = []
-    for url in broker.urls:
+    diff, failed = [], []
+    for url in broker.urls:  # each, also after one has failed: who is revoked must be cut off
         place = Mqtt(url=url, ca=mqtt.ca)
-        known = {**passwords, mqtt.username: mqtt.password}
-        with administrator(place) as admin:
-            steps = [*_steps(_state(admin), grants, known, mqtt.username)]
-            ours = _with_user(place, mqtt.username, mqtt.password)
-            if mqtt.username not in {line.split()[-1] for line, _ in steps} and not accepts(ours):
-                steps.append((f"~ user {mqtt.username}: new password", [_password(mqtt)]))
-            if not dry_run:
-                admin.run([command for _, commands in steps for command in commands])
+        try:
+            lines = _brought(place, mqtt, grants, passwords, dry_run=dry_run)
+        except AdminRefused as error:
+            failed.append(str(error))
+            continue
         several = f"{place.host}:{place.port} " if len(broker.urls) > 1 else ""
-        diff += [f"{several}{line}" for line, _ in steps]
+        diff += [f"{line[:2]}{several}{line[2:]}" for line in lines]
+    if failed:
+        raise AdminRefused(f"{'; '.join(failed)}: mend that, then `lab broker sync`")
     return diff
+
+
+def _brought(
+    place: Mqtt,
+    mqtt: Mqtt,
+    grants: Sequence[Grant],
+    passwords: Mapping[str, str],
+    *,
+    dry_run: bool,
+) -> list[str]:
+    """Bring one broker to the grants; returns its diff."""
+    user, password = mqtt.username or "", mqtt.password or ""
+    with administrator(place) as admin:
+        steps = [*_steps(_state(admin), grants, {**passwords, user: password}, user)]
+        named = {line.split()[-1] for line, _ in steps}
+        if user not in named and not accepts(_with_user(place, user, password)):
+            steps.append((f"~ user {user}: new password", [_password(mqtt)]))
+        if not dry_run:
+            admin.run([command for _, commands in steps for command in commands])
+    return [line for line, _ in steps]
 
 
 def _state(admin: Admin) -> State:

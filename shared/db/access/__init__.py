@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from shared.errors import OperatorError
 
@@ -12,7 +12,6 @@ _COUNT: Final = text("""
 """)
 # Asked with every request, so that what a process remembers is never older than the last change.
 VERSION: Final = "COALESCE((SELECT version FROM access_state), 0)"
-_VERSION: Final[TextClause] = text(f"SELECT {VERSION}")
 
 
 class AccessRefused(OperatorError):
@@ -22,8 +21,3 @@ class AccessRefused(OperatorError):
 def changed(connection: Connection) -> None:
     """Say that who may do what has changed: whoever remembers anything forgets it."""
     connection.execute(_COUNT)
-
-
-def version(connection: Connection) -> int:
-    """How often it has changed."""
-    return connection.scalar(_VERSION) or 0

@@ -1,6 +1,7 @@
 """Who asks: what a key or a session token stands for, with grants, scopes and end."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select, update
 
 from shared.db.access.principals import grants_of
 from shared.db.access.token import digest
-from shared.db.tables import api_key, principal, session
+from shared.db.tables import api_key, principal, session, site
 from shared.domain.permission import PERMISSIONS, Grant, covers, opened
 
 SEEN_EVERY: Final = timedelta(seconds=60)  # how precisely the last use is remembered
@@ -31,6 +32,7 @@ class Actor:
     ends_at: datetime | None = None
     seen_at: datetime | None = None
     prefix: str | None = None
+    places: Mapping[int, str] = field(default_factory=dict)  # keys of the sites named above
 
     def sites(self, permission: str) -> frozenset[int] | None:
         """Ids of sites where this actor may use a permission; None: everywhere; empty: nowhere."""
@@ -67,16 +69,18 @@ def by_key(connection: Connection, text: str) -> Actor | None:
     ).one_or_none()
     if row is None:
         return None
+    grants = _grants(connection, row)
     return Actor(
         principal_id=row.principal_id,
         name=row.owner,
         via="key",
-        grants=_grants(connection, row),
+        grants=grants,
         scopes=tuple(row.scopes),
         site_ids=None if row.site_ids is None else frozenset(row.site_ids),
         ends_at=row.expires_at,
         seen_at=row.last_used_at,
         prefix=row.prefix,
+        places=_places(connection, grants, row.site_ids or ()),
     )
 
 
@@ -87,13 +91,15 @@ def by_session(
     row = connection.execute(_select(session, session.c.digest == digest(token))).one_or_none()
     if row is None:
         return None
+    grants = _grants(connection, row)
     return Actor(
         principal_id=row.principal_id,
         name=row.owner,
         via="session",
-        grants=_grants(connection, row),
+        grants=grants,
         ends_at=min(row.seen_at + idle, row.created_at + absolute),
         seen_at=row.seen_at,
+        places=_places(connection, grants, ()),
     )
 
 
@@ -113,6 +119,14 @@ def _select(table: Any, *conditions: Any) -> Select[Any]:
         .join(principal, principal.c.id == table.c.principal_id)
         .where(*conditions, principal.c.disabled_at.is_(None))
     )
+
+
+def _places(
+    connection: Connection, grants: Sequence[Grant], site_ids: Sequence[int]
+) -> dict[int, str]:
+    named = {grant.site_id: grant.site for grant in grants if grant.site_id and grant.site}
+    others = select(site.c.id, site.c.key).where(site.c.id.in_(site_ids))
+    return {**named, **{number: key for number, key in connection.execute(others)}}
 
 
 def _grants(connection: Connection, row: Row[Any]) -> tuple[Grant, ...]:

@@ -1,6 +1,6 @@
 """Back-off after failed sign-ins, by name and by address, whether or not there is such a name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -42,44 +42,53 @@ _FAILED: Final = text("""
 """).bindparams(*(bindparam(n, type_=TIMESTAMP(timezone=True)) for n in ("now", "forgotten")))
 
 
-def wait_s(connection: Connection, name: str, address: str | None, now: datetime) -> float:
-    """Seconds until the next attempt of this name from this address is looked at; 0: now."""
+_IN_TURN: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:who, 0))")
+_TAKEN_BACK: Final = text("UPDATE sign_in_failure SET n = n - 1 WHERE who = :who")
+
+
+def attempt(connection: Connection, name: str, address: str | None, now: datetime) -> float:
+    """Count an attempt as failed before it is looked at; 0, or the seconds it has to wait.
+
+    Counted first, and one after the other for one name and one address: of many guesses sent at
+    once each sees those before it. One that has to wait is not counted.
+    """
+    who = _who(name, address)
+    for each in sorted(who.values()):  # in one order, or two would wait for each other
+        connection.execute(_IN_TURN, {"who": each})
     until = select(func.max(sign_in_failure.c.blocked_until)).where(
-        sign_in_failure.c.who.in_(_who(name, address).values())
+        sign_in_failure.c.who.in_(who.values())
     )
     blocked: datetime | None = connection.scalar(until)
-    return max(0.0, (blocked - now).total_seconds()) if blocked else 0.0
-
-
-def failed(connection: Connection, name: str, address: str | None, now: datetime) -> None:
-    """Count one failure."""
-    # Always in one order: of two at once none may hold what the other waits for.
-    for kind, who in sorted(_who(name, address).items()):
+    if blocked and blocked > now:
+        return (blocked - now).total_seconds()
+    for kind, each in who.items():
         limit = LIMITS[kind]
         connection.execute(
             _FAILED,
             {
-                "who": who,
+                "who": each,
                 "now": now,
                 "forgotten": now - FORGOTTEN,
                 "free": limit.free,
                 "longest": limit.longest,
             },
         )
+    return 0.0
 
 
 def forgive(connection: Connection, name: str, address: str | None) -> None:
-    """Forget the failures of a name at an address, after its owner has signed in there."""
-    _remove(connection, [_who(name, address)["both"]])
+    """Its owner has signed in: what was counted of the name is forgotten, of the address one."""
+    who = _who(name, address)
+    for each in sorted(who.values()):
+        connection.execute(_IN_TURN, {"who": each})
+    mine = sign_in_failure.c.who.in_([who["both"], who["name"]])
+    connection.execute(delete(sign_in_failure).where(mine))
+    connection.execute(_TAKEN_BACK, {"who": who["address"]})
 
 
 def clean(connection: Connection, now: datetime) -> None:
     """Remove what has been forgotten."""
     connection.execute(delete(sign_in_failure).where(sign_in_failure.c.at < now - FORGOTTEN))
-
-
-def _remove(connection: Connection, who: Iterable[str]) -> None:
-    connection.execute(delete(sign_in_failure).where(sign_in_failure.c.who.in_(who)))
 
 
 def _who(name: str, address: str | None) -> dict[str, str]:

@@ -29,11 +29,16 @@ def link(
     if not again and connection.scalar(select(waits)):
         return None
     known = {each.name: each for each in principals.listed(connection)}
-    if FIRST not in known:
+    mine = known.get(FIRST)
+    if mine and (mine.machine or mine.disabled_at or Grant("admin") not in mine.grants):
+        return None  # somebody has begun otherwise: `lab user add` goes on
+    if mine is None:
         known[FIRST] = principals.add(connection, FIRST, [Grant("admin")])
         audit.record_sync(
             connection, audit.Entry(actor="first run", action="create", object=f"user/{FIRST}")
         )
+    made = audit.Entry(actor="first run", action="create", object=f"user/{FIRST}/link")
+    audit.record_sync(connection, made)
     lifetime = timedelta(hours=access.link_hours)
     return sessions.make_link(connection, known[FIRST].id, now, lifetime)
 

@@ -67,6 +67,13 @@ def grants_at(connection: Connection, roles: Iterable[Role], sites: Iterable[str
     return [Grant(role, known[key], key) for role in roles for key in keys]
 
 
+def site_ids(connection: Connection, keys: Sequence[str] | None) -> list[int] | None:
+    """Ids of sites by their keys; None: not narrowed to any. Raises AccessRefused."""
+    if keys is None:
+        return None
+    return [grant.site_id for grant in grants_at(connection, ["admin"], keys) if grant.site_id]
+
+
 def find(connection: Connection, name: str) -> Principal:
     """A principal by name; raises AccessRefused."""
     row = connection.execute(select(principal).where(principal.c.name == name)).one_or_none()

@@ -43,20 +43,23 @@ def make_link(connection: Connection, principal_id: int, now: datetime, lifetime
     return token
 
 
-def owner_of_link(connection: Connection, token: str, now: datetime) -> tuple[int, str] | None:
+def owner_of_link(
+    connection: Connection, token: str, now: datetime, *, lock: bool = False
+) -> tuple[int, str] | None:
     """Id and name of whom a link is for, or None when it is unknown, used or too old."""
     query = (
         select(principal.c.id, principal.c.name)
         .join(sign_in_link, sign_in_link.c.principal_id == principal.c.id)
         .where(sign_in_link.c.digest == digest(token), sign_in_link.c.expires_at > now, *_MAY)
     )
-    row = connection.execute(query).one_or_none()
+    held = query.with_for_update(of=principal) if lock else query
+    row = connection.execute(held).one_or_none()
     return None if row is None else (row.id, row.name)
 
 
 def use_link(connection: Connection, token: str, now: datetime) -> tuple[int, str] | None:
     """As `owner_of_link`, and it is good no more: of two who come at once one gets it."""
-    owner = owner_of_link(connection, token, now)
+    owner = owner_of_link(connection, token, now, lock=True)  # first, as whoever shuts it out does
     used = delete(sign_in_link).where(sign_in_link.c.digest == digest(token))
     return owner if connection.execute(used).rowcount else None
 

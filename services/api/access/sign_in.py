@@ -20,8 +20,7 @@ from shared.db import audit
 from shared.db.access import back_off, principals, sessions
 from shared.db.tables import principal
 
-# Each check takes 64 MiB and one core for a while, on purpose.
-_CHECKS: Final = asyncio.Semaphore(2)
+AT_ONCE: Final = 2  # hashes: each takes 64 MiB and one core for a while, on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ async def by_password(request: Request, name: str, password: str, now: datetime)
             refused = _attempt(stored.told, address, "refused", "back-off")
             await audit.record(connection, refused)
             return Refused(ceil(wait_s))
-    async with _CHECKS:  # without a connection: it takes its time
+    async with request.app.state.hashing:  # without a connection: it takes its time
         good = await asyncio.to_thread(passwords.matches, stored.password, password)
     async with _transaction(request) as connection:
         # Once more, and held: it may have been changed, or its owner shut out, meanwhile.
@@ -70,7 +69,7 @@ async def by_link(request: Request, token: str, password: str, now: datetime) ->
     Raises PasswordRefused; the link stays good then.
     """
     whose = await owner_of_link(request, token, now)
-    stored = await _hashed(password, whose[1]) if whose else ""
+    stored = await _hashed(request, password, whose[1]) if whose else ""
     async with _transaction(request) as connection:
         whose = await connection.run_sync(sessions.use_link, token, now)
         if whose is None:
@@ -94,7 +93,7 @@ async def change_password(
     request: Request, name: str, old: str, new: str, now: datetime
 ) -> str | Refused:
     """Set another password, end every session and begin a new one; raises PasswordRefused."""
-    stored = await _hashed(new, name)
+    stored = await _hashed(request, new, name)
     let_in = await by_password(request, name, old, now)
     if isinstance(let_in, Refused):
         return let_in
@@ -127,9 +126,9 @@ def _transaction(request: Request) -> AbstractAsyncContextManager[AsyncConnectio
     return engine.begin()
 
 
-async def _hashed(password: str, name: str) -> str:
+async def _hashed(request: Request, password: str, name: str) -> str:
     passwords.require_good(password, name)
-    async with _CHECKS:
+    async with request.app.state.hashing:
         return await asyncio.to_thread(passwords.hashed, password)
 
 

@@ -93,7 +93,7 @@ def _shown_page(request: Request) -> str:
         parts = urlsplit(request.headers.get("hx-current-url", ""))
     except ValueError:  # no address
         return "/"
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
+    return sign_in_page.within(f"{parts.path}?{parts.query}" if parts.query else parts.path)
 
 
 def _for_programs(request: Request) -> bool:

@@ -1,11 +1,12 @@
 """What somebody at a shell does to the database: in one transaction, and told to the audit."""
 
 import getpass
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, TypeVar
 
 import typer
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from shared.db import audit, migrate
 from shared.db.engine import sync_engine
@@ -15,16 +16,22 @@ Told = TypeVar("Told")
 WhyOption = Annotated[str | None, typer.Option("--why", help="Reason, for the audit.")]
 
 
-def with_database(act: Callable[[Connection], Told]) -> Told:
-    """Act in one transaction on a database at this release's schema."""
+@contextmanager
+def opened() -> Iterator[Engine]:
+    """The database of LAB_DATABASE_URL, at this release's schema."""
     settings = load(Database)
     engine = sync_engine(settings)
     try:
         migrate.ready(engine, settings)
-        with engine.begin() as connection:
-            return act(connection)
+        yield engine
     finally:
         engine.dispose()
+
+
+def with_database(act: Callable[[Connection], Told]) -> Told:
+    """Act in one transaction on it."""
+    with opened() as engine, engine.begin() as connection:
+        return act(connection)
 
 
 def note(

@@ -18,13 +18,12 @@ from services.analytics.audit import seal
 from services.analytics.audit.sign import vouched
 from services.analytics.audit.verify import Report, places, said
 from services.analytics.audit.verify import verify as verified
+from services.cli.acting import opened
 from services.cli.app import app
 from shared.db import audit as log
-from shared.db import migrate
 from shared.db.audit import Chosen, Entry, Recorded
-from shared.db.engine import sync_engine
 from shared.errors import OperatorError
-from shared.settings import Audit, Database, load
+from shared.settings import Audit, load
 
 audit = typer.Typer(help="Who did what, and whether that record holds.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
@@ -50,7 +49,7 @@ def verify(
         outside += said(_lines(anchors_from), f"a head in {anchors_from.name}")
         if not outside:
             raise OperatorError(f"{anchors_from}: no line with a head in it")
-    with _engine() as engine, _moment(engine) as connection:
+    with opened() as engine, _moment(engine) as connection:
         report = verified(connection, load(Audit).keys, outside)
     told = asdict(report) | {"ok": report.broken is None, "outside": len(outside)}
     typer.echo(orjson.dumps(told).decode() if as_json else _told(report, len(outside)))
@@ -60,7 +59,7 @@ def verify(
 @audit.command()
 def head(as_json: Annotated[bool, typer.Option("--json", help="One JSON line.")] = False) -> None:
     """The newest sealed place, to be kept outside the database."""
-    with _engine() as engine, engine.connect() as connection:
+    with opened() as engine, engine.connect() as connection:
         place = next((each for each in places(connection) if each.kind == "head"), None)
     if place is None:
         raise OperatorError("nothing is sealed yet: `lab analytics` does that")
@@ -83,7 +82,7 @@ def show(
     """The newest entries."""
     chosen: Chosen = {"actor": actor, "action": action, "object_prefix": object_prefix}
     chosen["limit"] = limit
-    with _engine() as engine, engine.begin() as connection:
+    with opened() as engine, engine.begin() as connection:
         found = log.entries_sync(connection, **chosen)
         log.record_sync(connection, _looked("read", why, {**chosen}))
     for each in found:
@@ -100,7 +99,7 @@ def export(
     """Every entry with its place in the chain on stdout, newest first; json: one a line."""
     start, end = (each and each.replace(tzinfo=UTC) for each in (start, end))
     span = {"from": start and start.isoformat(), "to": end and end.isoformat()}
-    with _engine() as engine:
+    with opened() as engine:
         with engine.begin() as connection:  # known before anything is handed out
             log.record_sync(connection, _looked("export", why, span))
         with _moment(engine) as connection:
@@ -111,22 +110,11 @@ def export(
 def adopt(why: Annotated[str, typer.Option(help="What was found; it is recorded.")]) -> None:
     """Go on from the newest seal there is, signed with LAB_AUDIT_KEY: after a break, or with a
     first key. What was broken stays broken, and verify goes on telling so."""
-    with _engine() as engine, engine.begin() as connection:
+    with opened() as engine, engine.begin() as connection:
         place = seal.adopt(connection, load(Audit).keys, datetime.now(UTC))
         told = {"seq": place.seq, "hash": place.hash.hex()}
         log.record_sync(connection, _looked("adopt", why, told))
     typer.echo(f"sealing goes on after seq={place.seq} hash={place.hash.hex()}; restart analytics")
-
-
-@contextmanager
-def _engine() -> Iterator[Engine]:
-    settings = load(Database)
-    engine = sync_engine(settings)
-    try:
-        migrate.ready(engine, settings)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

@@ -1,10 +1,7 @@
 """What is written and what is read of people stands in the audit, or did not happen."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -18,18 +15,6 @@ from tests.integration.access_world import World, as_session
 
 pytestmark = pytest.mark.database
 Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return access_world.fill(engine)
-
-
-@pytest_asyncio.fixture
-async def client(database: Database, world: World) -> AsyncIterator[Client]:
-    assert world
-    async with access_world.running(database) as (_, client):
-        yield client
 
 
 async def test_every_write_and_every_personal_read_is_in_the_audit_with_names_of_fields(

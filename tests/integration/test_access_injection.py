@@ -1,32 +1,17 @@
 """Words meant as code stay words, in every parameter, form and page."""
 
 import itertools
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import Engine, text
 
-from shared.settings import Database
 from tests import people
 from tests.integration import access_world
 from tests.integration.access_world import OWN, World, as_session
 
 pytestmark = pytest.mark.database
 Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return access_world.fill(engine)
-
-
-@pytest_asyncio.fixture
-async def client(database: Database, world: World) -> AsyncIterator[Client]:
-    assert world
-    async with access_world.running(database) as (_, client):
-        yield client
 
 
 INJECTIONS = [

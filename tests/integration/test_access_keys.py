@@ -1,37 +1,24 @@
 """Keys: no more than their scopes and sites, not after their end, and never of others."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import Connection, Engine, text
 
 from services.api.access.credentials import Credentials
 from services.api.access.known import Known
 from services.api.access.own_page import csrf_token
 from shared.db.access import keys, principals
-from shared.settings import Access, Database
+from shared.settings import Access
 from tests import people
 from tests.integration import access_world
 from tests.integration.access_world import OWN, World, as_session, change
 
 pytestmark = pytest.mark.database
 Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return access_world.fill(engine)
-
-
-@pytest_asyncio.fixture
-async def client(database: Database, world: World) -> AsyncIterator[Client]:
-    assert world
-    async with access_world.running(database) as (_, client):
-        yield client
 
 
 async def test_a_form_without_the_sessions_own_token_does_nothing(

@@ -2,12 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import Engine
 
 from services.api.main import listening, server
@@ -15,24 +13,11 @@ from shared.db.access import keys
 from shared.embedded.nats import free_port
 from shared.settings import Access, Api, Database
 from tests import people
-from tests.integration import access_world
 from tests.integration.access_world import World, change
 from tests.integration.test_api_live import arrive
 
 pytestmark = pytest.mark.database
 Client = httpx.AsyncClient
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return access_world.fill(engine)
-
-
-@pytest_asyncio.fixture
-async def client(database: Database, world: World) -> AsyncIterator[Client]:
-    assert world
-    async with access_world.running(database) as (_, client):
-        yield client
 
 
 async def _keep_telling(engine: Engine) -> None:

@@ -1,7 +1,6 @@
 """The OpenAPI document keeps its word: schemathesis finds no server error and no violation."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,13 +9,9 @@ import schemathesis
 from hypothesis import settings
 
 from services.api.app import create_app
-from services.api.main import listening, server
-from shared.db import migrate
-from shared.db.engine import sync_engine
-from shared.embedded.nats import free_port
-from shared.settings import Api, Database
+from shared.settings import Database
 from tests import people
-from tests.integration import api_world
+from tests.integration import served_api
 
 pytestmark = pytest.mark.database
 FULL = "LAB_TEST_FULL" in os.environ
@@ -41,19 +36,10 @@ class Served(NamedTuple):
 def served(new_database: Callable[[str], Database]) -> Iterator[Served]:
     """A real server over a filled database of its own."""
     database = new_database(f"lab_openapi_{os.getpid()}")
-    engine = sync_engine(database)
-    migrate.upgrade(engine)
-    api_world.fill(engine)
-    key = people.add(engine)
-    engine.dispose()
-    port = free_port()
-    running = server(database, api=Api(rate_per_address=0, rate_per_principal=0))
-    with listening(Api(port=port)) as listener:
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield Served(f"http://127.0.0.1:{port}", people.bearer(key))
-        running.should_exit = True
-        thread.join()
+    with served_api.filled(database) as engine:
+        key = people.add(engine)
+    with served_api.serving(database) as address:
+        yield Served(address, people.bearer(key))
 
 
 @schema.parametrize()

@@ -1,7 +1,6 @@
 """The API's own document, tried by a key of each role at one site: no fault, nothing of others."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -10,14 +9,10 @@ import schemathesis
 from hypothesis import settings
 
 from services.api.app import create_app
-from services.api.main import listening, server
-from shared.db import migrate
-from shared.db.engine import sync_engine
 from shared.domain.permission import GRANTED
-from shared.embedded.nats import free_port
-from shared.settings import Api, Database
+from shared.settings import Database
 from tests import people
-from tests.integration import api_world
+from tests.integration import served_api
 
 pytestmark = pytest.mark.database
 FULL: Final = "LAB_TEST_FULL" in os.environ
@@ -39,19 +34,10 @@ class Served(NamedTuple):
 @pytest.fixture(scope="module")
 def served(new_database: Callable[[str], Database]) -> Iterator[Served]:
     database = new_database(f"lab_roles_{os.getpid()}")
-    engine = sync_engine(database)
-    migrate.upgrade(engine)
-    api_world.fill(engine)
-    keys = {role: people.add(engine, role, [OWN]) for role in GRANTED}
-    engine.dispose()
-    port = free_port()
-    running = server(database, api=Api(rate_per_address=0, rate_per_principal=0))
-    with listening(Api(port=port)) as listener:
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield Served(f"http://127.0.0.1:{port}", keys)
-        running.should_exit = True
-        thread.join()
+    with served_api.filled(database) as engine:
+        keys = {role: people.add(engine, role, [OWN]) for role in GRANTED}
+    with served_api.serving(database) as address:
+        yield Served(address, keys)
 
 
 @schema.parametrize()

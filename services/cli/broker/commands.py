@@ -1,20 +1,17 @@
 """The commands of `lab broker`."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
 
-from services.cli.acting import WhyOption, note, with_database
+from services.cli.acting import WhyOption, note, opened, with_database
 from services.cli.app import app
 from services.cli.broker import mosquitto_users, nats_users
-from shared.db import credentials, migrate
+from shared.db import credentials
 from shared.db.credentials import Grant
-from shared.db.engine import sync_engine
 from shared.errors import OperatorError
-from shared.settings import Broker, Database, Mqtt, load
+from shared.settings import Broker, Mqtt, load
 
 broker = typer.Typer(help="Who may publish what at the broker.", no_args_is_help=True)
 app.add_typer(broker, name="broker")
@@ -26,7 +23,7 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SITE/SOURCE", help="As i
 def credential(source: SourceArgument, *, why: WhyOption = None) -> None:
     """Make or replace the credential of a source; the password is shown once."""
     settings = _administered()
-    with _database() as engine, engine.connect() as connection:
+    with opened() as engine, engine.connect() as connection:
         user, password = credentials.replace(connection, source)
         granted = credentials.grants(connection)
         note(connection, "create", f"source/{source}/credential", why, ("password",))
@@ -43,7 +40,7 @@ def revoke(source: SourceArgument, *, why: WhyOption = None) -> None:
     """End the credential of a source: it is cut off, and refused from then on."""
     settings = _administered()
     # Recorded first: a broker that is away must not undo it.
-    with _database() as engine, engine.begin() as connection:
+    with opened() as engine, engine.begin() as connection:
         user = credentials.revoke(connection, source)
         note(connection, "revoke", f"source/{source}/credential", why, ("revoked_at",))
         granted = credentials.grants(connection)
@@ -58,7 +55,7 @@ def sync(
 ) -> None:
     """Bring the broker's users to the credentials and the filters of the site files."""
     settings = _administered()
-    with _database() as engine, engine.connect() as connection:
+    with opened() as engine, engine.connect() as connection:
         granted = credentials.grants(connection)
     diff = _synced(settings, granted, dry_run=dry_run)
     if diff and not dry_run:
@@ -72,7 +69,7 @@ def sync(
 @broker.command("list")
 def show() -> None:
     """Every source: its user name, since when, and what it may publish."""
-    with _database() as engine, engine.connect() as connection:
+    with opened() as engine, engine.connect() as connection:
         listed = credentials.listing(connection)
     for each in listed:
         moment = each.revoked_at or each.created_at
@@ -102,17 +99,6 @@ def _administered() -> Broker:
             " or mqtts://broker-admin:…@127.0.0.1:8883"
         )
     return settings
-
-
-@contextmanager
-def _database() -> Iterator[Engine]:
-    settings = load(Database)
-    engine = sync_engine(settings)
-    try:
-        migrate.ready(engine, settings)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _tell(diff: Sequence[str], *, err: bool = False) -> None:

@@ -69,18 +69,14 @@ def by_key(connection: Connection, text: str) -> Actor | None:
     ).one_or_none()
     if row is None:
         return None
-    grants = _grants(connection, row)
     return Actor(
-        principal_id=row.principal_id,
-        name=row.owner,
+        **_owner(connection, row, row.site_ids or ()),
         via="key",
-        grants=grants,
         scopes=tuple(row.scopes),
         site_ids=None if row.site_ids is None else frozenset(row.site_ids),
         ends_at=row.expires_at,
         seen_at=row.last_used_at,
         prefix=row.prefix,
-        places=_places(connection, grants, row.site_ids or ()),
     )
 
 
@@ -91,15 +87,11 @@ def by_session(
     row = connection.execute(_select(session, session.c.digest == digest(token))).one_or_none()
     if row is None:
         return None
-    grants = _grants(connection, row)
     return Actor(
-        principal_id=row.principal_id,
-        name=row.owner,
+        **_owner(connection, row, ()),
         via="session",
-        grants=grants,
         ends_at=min(row.seen_at + idle, row.created_at + absolute),
         seen_at=row.seen_at,
-        places=_places(connection, grants, ()),
     )
 
 
@@ -121,13 +113,15 @@ def _select(table: Any, *conditions: Any) -> Select[Any]:
     )
 
 
-def _places(
-    connection: Connection, grants: Sequence[Grant], site_ids: Sequence[int]
-) -> dict[int, str]:
+def _owner(connection: Connection, row: Row[Any], site_ids: Sequence[int]) -> dict[str, Any]:
+    """What an actor has of its principal, and the keys of all sites named."""
+    grants = grants_of(connection, [row.principal_id])[row.principal_id]
     named = {grant.site_id: grant.site for grant in grants if grant.site_id and grant.site}
     others = select(site.c.id, site.c.key).where(site.c.id.in_(site_ids))
-    return {**named, **{number: key for number, key in connection.execute(others)}}
-
-
-def _grants(connection: Connection, row: Row[Any]) -> tuple[Grant, ...]:
-    return grants_of(connection, [row.principal_id])[row.principal_id]
+    places = {**named, **{number: key for number, key in connection.execute(others)}}
+    return {
+        "principal_id": row.principal_id,
+        "name": row.owner,
+        "grants": grants,
+        "places": places,
+    }

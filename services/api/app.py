@@ -1,6 +1,5 @@
 """The HTTP application: its pools, the resources, the live stream and the pages."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -12,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
 from services.api import live, problem, resources, stream
-from services.api.access import sign_in
 from services.api.access.guard import Guarded, every, require_guarded
+from services.api.access.hashing import Hashing
 from services.api.access.known import Known
 from services.api.contract import PREFIX
 from services.api.gate import refusal
@@ -71,7 +70,7 @@ def create_app(
     app.state.monitor_url = monitor_url
     app.state.known = Known(access or load(Access))
     app.state.live = live.Hub()
-    app.state.hashing = asyncio.Semaphore(sign_in.AT_ONCE)
+    app.state.hashing = Hashing()
     app.state.api = api or Api()
     app.state.limits = Limits.of(app.state.api)
     problem.install(app)

@@ -71,7 +71,7 @@ def demo(
     with data_directory(data) as directory, ExitStack() as stack:
         require_seed(directory, seed)
         anchor = clock.remembered_anchor(directory / "anchor", clock.utc_now())
-        where, services = stack.enter_context(
+        where, welcome, services = stack.enter_context(
             _platform(directory, chosen, anchor, port, mqtt_port or _free_mqtt_port())
         )
         simulator = stack.enter_context(
@@ -86,7 +86,7 @@ def demo(
                 directory / "logs",
             )
         )
-        _announce(where, _welcome(where, port), check=check)
+        _announce(where, welcome, check=check)
         try:
             _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
         except DBAPIError as error:
@@ -124,10 +124,10 @@ def _platform(
     anchor: datetime,
     port: int,
     mqtt_port: int,
-) -> Iterator[tuple[Addresses, list[Child]]]:
-    """Servers first, then schema and sites, then the services, each waited for."""
+) -> Iterator[tuple[Addresses, list[str], list[Child]]]:
+    """Servers first, then schema, sites and a link, then the services, each waited for."""
     logs = directory / "logs"
-    logs.mkdir(exist_ok=True)
+    logs.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
         url = stack.enter_context(postgres.running(directory / "postgres"))
         broker = stack.enter_context(nats.running(directory / "nats", mqtt_port=mqtt_port))
@@ -139,11 +139,12 @@ def _platform(
         engine.dispose()
         files = [file for each in chosen for file in sites.files_of(each, anchor)]
         sites.apply_all(settings, files, where="scenario")
+        welcome = _welcome(where, port)  # before the API would write one into its log
         children = [
             stack.enter_context(service(name, where.environment(), logs))
             for name in ("ingest", "analytics", "api")
         ]
-        yield where, children
+        yield where, welcome, children
 
 
 def _watch(

@@ -55,7 +55,7 @@ def data_directory(named: Path | None) -> Iterator[Path]:
 def _ours(directory: Path) -> Path:
     """Made if missing; refused when it holds anything a demo did not put there."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = any(directory.iterdir()) and not (directory / _MARK).exists()
     except OSError as error:
         raise DirectoryError(f"{directory}: {error.strerror}: name another --data") from None

@@ -31,7 +31,13 @@ def upgrade(engine: Engine, revision: str = "head") -> list[str]:
     with engine.begin() as connection:
         _require_whole(connection)
         scope.drop(connection)
-        command.upgrade(_config(connection), revision)
+        try:
+            command.upgrade(_config(connection), revision)
+        except CommandError as error:
+            raise SchemaError(
+                f"the database is at revision {current(connection)}, which this release does not"
+                " know: it is of a newer one; bring that release, or restore a dump"
+            ) from error
         if revision != "head":
             return []
         scope.apply(connection)  # with the schema itself: nobody finds tables without them

@@ -56,6 +56,11 @@ class Child:
         )
 
 
+def _private(path: str, flags: int) -> int:
+    """What is written there is for its owner alone: a log may tell more than everybody may know."""
+    return os.open(path, flags, 0o600)
+
+
 def spawn(
     name: str,
     argv: Sequence[str],
@@ -71,7 +76,7 @@ def spawn(
 
     orphan_signal is what the kernel sends the child when the thread that started it ends.
     """
-    with log.open("ab") as output:
+    with open(log, "ab", opener=_private) as output:
         process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Engine, text
 
+from services.api.access.hashing import AT_ONCE, WAITING, Hashing
 from services.api.access.own_page import csrf_token
+from services.api.gate.refusal import Refused
 from services.api.web.sign_in_page import within
 from shared.db.access import back_off, principals, sessions
 from shared.settings import Database
@@ -151,6 +154,16 @@ async def test_guessing_is_slowed_down_whether_or_not_there_is_such_a_name(
     assert await sign_in(client) == 303  # the owner's patience is rewarded
     stored = ask_database(engine, "SELECT who FROM sign_in_failure")
     assert not [who for (who,) in stored if name in str(who)]
+
+
+async def test_more_who_wait_than_is_bearable_are_told_to_come_again() -> None:
+    hashing, last = Hashing(), threading.Event()
+    waiting = [asyncio.create_task(hashing.run(last.wait)) for _ in range(AT_ONCE + WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused, match="too many people"):
+        await hashing.run(last.wait)
+    last.set()
+    assert all(await asyncio.gather(*waiting))
 
 
 async def test_guesses_sent_at_once_see_each_other(client: Client) -> None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.routing import BaseRoute, Mount
 
@@ -195,14 +195,13 @@ async def still_may(
     sites: frozenset[int] | None,
 ) -> bool:
     """Whether what was let in with these sites would be let in with them now."""
-    async with app.state.beside.connect() as connection:
-        try:
-            actor = await recognise(
-                connection, app.state.known, credentials, permission, datetime.now(UTC)
-            )
-        except Unauthenticated:
-            return False
-        return actor.sites(permission) == sites
+    known, now = app.state.known, datetime.now(UTC)
+    try:
+        async with app.state.beside.connect() as connection:
+            actor = await recognise(connection, known, credentials, permission, now)
+    except (Unauthenticated, SQLAlchemyError):  # or nobody can tell: come again, and be asked
+        return False
+    return actor.sites(permission) == sites
 
 
 async def _enter(connection: AsyncConnection, actor: Actor | None, permission: str) -> int:
@@ -241,8 +240,10 @@ def _count(request: Request, actor: Actor) -> None:
 
 
 def _why(request: Request) -> str | None:
-    said = request.headers.get("x-reason", "").strip()
-    return said[:200] or None
+    """The reason given, as people read it: UTF-8, without what would steer a terminal."""
+    raw = request.headers.get("x-reason", "").encode("latin-1")
+    said = "".join(sign for sign in raw.decode("utf-8", "replace") if sign.isprintable())
+    return said.strip()[:200] or None
 
 
 async def _wants_audit(visit: Visit, permission: str) -> bool:

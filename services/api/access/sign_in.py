@@ -1,17 +1,16 @@
 """Signing in, by password or one-time link: what fails tells nothing, takes as long, and waits."""
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Final
 
 from fastapi import Request
 from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.access.credentials import shown
+from services.api.access.hashing import Hashing
 from services.api.access.known import Known
 from services.api.access.visit import address_of
 from services.api.gate.buckets import owner
@@ -19,8 +18,6 @@ from shared import password as passwords
 from shared.db import audit
 from shared.db.access import back_off, principals, sessions
 from shared.db.tables import principal
-
-AT_ONCE: Final = 2  # hashes: each takes 64 MiB and one core for a while, on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,8 @@ async def by_password(request: Request, name: str, password: str, now: datetime)
             refused = _attempt(stored.told, address, "refused", "back-off")
             await audit.record(connection, refused)
             return Refused(ceil(wait_s))
-    async with request.app.state.hashing:  # without a connection: it takes its time
-        good = await asyncio.to_thread(passwords.matches, stored.password, password)
+    # Without a connection: it takes its time.
+    good = await _hashing(request).run(passwords.matches, stored.password, password)
     async with _transaction(request) as connection:
         # Once more, and held: it may have been changed, or its owner shut out, meanwhile.
         again = await connection.run_sync(_stored, name, lock=True)
@@ -93,10 +90,11 @@ async def change_password(
     request: Request, name: str, old: str, new: str, now: datetime
 ) -> str | Refused:
     """Set another password, end every session and begin a new one; raises PasswordRefused."""
-    stored = await _hashed(request, new, name)
+    passwords.require_good(new, name)
     let_in = await by_password(request, name, old, now)
     if isinstance(let_in, Refused):
         return let_in
+    stored = await _hashed(request, new, name)
     async with _transaction(request) as connection:
         found = await connection.run_sync(_stored, name, lock=True)
         assert found.principal_id is not None
@@ -128,8 +126,12 @@ def _transaction(request: Request) -> AbstractAsyncContextManager[AsyncConnectio
 
 async def _hashed(request: Request, password: str, name: str) -> str:
     passwords.require_good(password, name)
-    async with request.app.state.hashing:
-        return await asyncio.to_thread(passwords.hashed, password)
+    return await _hashing(request).run(passwords.hashed, password)
+
+
+def _hashing(request: Request) -> Hashing:
+    found: Hashing = request.app.state.hashing
+    return found
 
 
 def _stored(connection: Connection, name: str, *, lock: bool = False) -> Stored:

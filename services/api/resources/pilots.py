@@ -1,13 +1,14 @@
 """Pilots: one menu-board service tried at one site."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.guard import Router, needs
-from services.api.deps import ById, Db, Id, OriginFilter, SiteKey, Word
+from services.api.access.visit import Visit
+from services.api.deps import ById, Id, OriginFilter, SiteKey, Visitor, Word
 from services.api.listing import FIRST, Listing, Page, Payload, cut, ordered
 from services.api.problem import MISSING, NotFound
 from shared import catalogue
@@ -29,7 +30,9 @@ class Pilot(Payload):
     kind: str | None = Field(examples=["flood"])
     phase: int = Field(ge=1, le=3)
     origin: Origin
-    params: dict[str, Any] = Field(description="settings of the pilot kind, as the site gave them")
+    params: dict[str, Any] = Field(
+        description="settings of its kind, as the site gave them; empty without device:read"
+    )
     devices: int = Field(description="number of devices")
 
 
@@ -39,6 +42,9 @@ class PilotInFull(Pilot):
     kind_description: dict[str, Any] | None = Field(
         description="written by the analytics service at start; null: no kind, or never started"
     )
+
+
+Shown = TypeVar("Shown", bound=Pilot)
 
 
 class Pilots(Listing[Pilot]):
@@ -93,6 +99,12 @@ def _select() -> Select[Any]:
     )
 
 
+def _without(found: Shown, visit: Visit) -> Shown:
+    """A pilot without its params for whoever sees no devices, which they name."""
+    seen = visit.may("device:read", found.site)
+    return found if seen else found.model_copy(update={"params": {}})
+
+
 def _named(row: Row[Any]) -> dict[str, Any]:
     known = catalogue.service(row.service)
     return {**row._mapping, "service_name": known["name"] if known else None}
@@ -100,17 +112,18 @@ def _named(row: Row[Any]) -> dict[str, Any]:
 
 @router.get("/pilots", summary="Pilots", dependencies=[needs("pilot:read")])
 async def _list(
-    connection: Db,
+    visit: Visitor,
     page: ById,
     site: SiteKey = None,
     kind: Word = None,
     origin: OriginFilter = None,
 ) -> Pilots:
-    return await pilots(connection, site_key=site, kind=kind, origin=origin, page=page)
+    found = await pilots(visit.connection, site_key=site, kind=kind, origin=origin, page=page)
+    return Pilots(items=[_without(each, visit) for each in found.items], next=found.next)
 
 
 @router.get(
     "/pilots/{pilot}", summary="One pilot", responses=MISSING, dependencies=[needs("pilot:read")]
 )
-async def _one(connection: Db, pilot: Id) -> PilotInFull:
-    return await find_pilot(connection, pilot)
+async def _one(visit: Visitor, pilot: Id) -> PilotInFull:
+    return _without(await find_pilot(visit.connection, pilot), visit)

@@ -79,7 +79,9 @@ async def _password(request: Request, visit: Visitor) -> Response:
     except PasswordRefused:
         return await _shown(request, visit, HTTPStatus.UNPROCESSABLE_ENTITY, refused="new")
     if isinstance(session, sign_in.Refused):
-        return await _shown(request, visit, HTTPStatus.UNPROCESSABLE_ENTITY, refused="old")
+        waits = HTTPStatus.TOO_MANY_REQUESTS if session.wait_s else None
+        status = waits or HTTPStatus.UNPROCESSABLE_ENTITY
+        return await _shown(request, visit, status, refused="old")
     return signed_in(request, session, "/account")
 
 

@@ -81,7 +81,8 @@ def _address(request: Request, **changes: str | None) -> str:
     """This page with some query parameters set, or dropped where None; never the language."""
     asked = {**request.query_params, "lang": None, **changes}
     query = urlencode({key: value for key, value in asked.items() if value is not None})
-    return f"{request.url.path}?{query}" if query else request.url.path
+    path = f"/{request.url.path.lstrip('/')}"  # // would lead to another host
+    return f"{path}?{query}" if query else path
 
 
 def _static(name: str) -> str:

@@ -83,7 +83,7 @@ def signed_in(request: Request, session: str, forward: str) -> Response:
 
 def within(address: str) -> str:
     """An address of ours, or the map for what leads elsewhere, in whatever disguise."""
-    plain = address.startswith("/") and not address.startswith(("//", "/\\"))
+    plain = address.startswith("/") and "//" not in address.partition("?")[0]
     if not plain or any(not 32 < ord(sign) < 127 or sign == "\\" for sign in address):
         return "/"
     try:

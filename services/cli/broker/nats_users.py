@@ -133,7 +133,7 @@ async def _reload_all(broker: Broker, tls: ssl.SSLContext) -> None:
                 allow_reconnect=False,
                 connect_timeout=5,
                 max_reconnect_attempts=1,  # else a node that is away is tried for two minutes
-                reconnect_time_wait=0.2,
+                reconnect_time_wait=1,
                 error_cb=_told_otherwise,
             )
             failed += await _reload(client)

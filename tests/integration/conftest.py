@@ -8,6 +8,7 @@ import pytest_asyncio
 from sqlalchemy import Engine
 
 from shared.settings import Database
+from tests import people
 from tests.integration import access_world
 from tests.integration.access_world import World
 
@@ -20,5 +21,13 @@ def world(engine: Engine) -> World:
 @pytest_asyncio.fixture
 async def client(database: Database, world: World) -> AsyncIterator[httpx.AsyncClient]:
     assert world
+    async with access_world.running(database) as (_, client):
+        yield client
+
+
+@pytest_asyncio.fixture
+async def door(database: Database, engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    """Where dewi may sign in, and nobody else."""
+    people.add(engine, name="dewi")
     async with access_world.running(database) as (_, client):
         yield client

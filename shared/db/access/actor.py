@@ -117,11 +117,12 @@ def _owner(connection: Connection, row: Row[Any], site_ids: Sequence[int]) -> di
     """What an actor has of its principal, and the keys of all sites named."""
     grants = grants_of(connection, [row.principal_id])[row.principal_id]
     named = {grant.site_id: grant.site for grant in grants if grant.site_id and grant.site}
-    others = select(site.c.id, site.c.key).where(site.c.id.in_(site_ids))
-    places = {**named, **{number: key for number, key in connection.execute(others)}}
+    if site_ids:
+        others = select(site.c.id, site.c.key).where(site.c.id.in_(site_ids))
+        named |= {number: key for number, key in connection.execute(others)}
     return {
         "principal_id": row.principal_id,
         "name": row.owner,
         "grants": grants,
-        "places": places,
+        "places": named,
     }

@@ -1,5 +1,6 @@
 """Passwords of people: argon2id by its library's defaults (RFC 9106, low memory)."""
 
+from functools import cache
 from secrets import token_urlsafe
 from typing import Final
 
@@ -10,8 +11,12 @@ from shared.errors import OperatorError
 
 SHORTEST, LONGEST = 12, 256
 _HASHER: Final = PasswordHasher()
-# What is checked where there is nothing to check, so that both take the same time.
-_NOBODYS: Final = _HASHER.hash(token_urlsafe(16))
+
+
+@cache
+def _nobodys() -> str:
+    """What is checked where there is nothing to check, so that both take the same time."""
+    return _HASHER.hash(token_urlsafe(16))
 
 
 class PasswordRefused(OperatorError):
@@ -34,6 +39,6 @@ def hashed(password: str) -> str:
 def matches(stored: str | None, password: str) -> bool:
     """Whether the password is the one; takes as long where nothing is stored."""
     try:
-        return _HASHER.verify(stored or _NOBODYS, password[:LONGEST]) and stored is not None
+        return _HASHER.verify(stored or _nobodys(), password[:LONGEST]) and stored is not None
     except (VerificationError, InvalidHashError):
         return False

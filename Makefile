@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime ## run the whole platform on embedded parts and print its
 	@$(BIN)/lab demo
 
 test: $(VENV)/.dev ## tests on embedded PostgreSQL and NATS (Mosquitto and Chromium where installed)
-	$(BIN)/pytest -q -rs -n $(WORKERS) --dist worksteal -m "not long"
+	$(BIN)/pytest -q -rs -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-db: $(VENV)/.dev ## the database tests alone; LAB_TEST_DATABASE_URL names another server
 	$(BIN)/pytest -q -rs -m "database and not long and not browser"

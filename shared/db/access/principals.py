@@ -56,22 +56,17 @@ def set_grants(connection: Connection, principal_id: int, grants: Iterable[Grant
 
 def grants_at(connection: Connection, roles: Iterable[Role], sites: Iterable[str]) -> list[Grant]:
     """Each role at each of these sites, without any at all of them; raises AccessRefused."""
-    keys = [*sites]
-    if not keys:
+    known = _site_ids(connection, [*sites])
+    if not known:
         return [Grant(role) for role in roles]
-    found = connection.execute(select(site.c.key, site.c.id).where(site.c.key.in_(keys)))
-    known = {key: number for key, number in found}
-    for key in keys:
-        if key not in known:
-            raise AccessRefused(f"no site {key!r}: `lab site apply` adds one")
-    return [Grant(role, known[key], key) for role in roles for key in keys]
+    return [Grant(role, number, key) for role in roles for key, number in known.items()]
 
 
 def site_ids(connection: Connection, keys: Sequence[str] | None) -> list[int] | None:
     """Ids of sites by their keys; None: not narrowed to any. Raises AccessRefused."""
     if keys is None:
         return None
-    return [grant.site_id for grant in grants_at(connection, ["admin"], keys) if grant.site_id]
+    return [*_site_ids(connection, keys).values()]
 
 
 def find(connection: Connection, name: str) -> Principal:
@@ -123,6 +118,16 @@ def shut_out(connection: Connection, principal_id: int) -> None:
     for table in (session, sign_in_link):
         connection.execute(delete(table).where(table.c.principal_id == principal_id))
     changed(connection)
+
+
+def _site_ids(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """Key → id of each of these sites, in their order; raises AccessRefused for an unknown one."""
+    found = connection.execute(select(site.c.key, site.c.id).where(site.c.key.in_(keys)))
+    known = {key: number for key, number in found}
+    for key in keys:
+        if key not in known:
+            raise AccessRefused(f"no site {key!r}: `lab site apply` adds one")
+    return {key: known[key] for key in keys}
 
 
 def _made(row: Row[Any], grants: dict[int, tuple[Grant, ...]]) -> Principal:

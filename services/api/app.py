@@ -88,11 +88,10 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database: Database = app.state.database
-    # What the guard asks first finds dead connections: no ping is sent ahead of it.
-    reader = async_engine(database, API_READ, ping=False)
-    app.state.writer = async_engine(database, API_WRITE, pool=(database.pool + 1) // 2, ping=False)
-    # Read-only at the database too: no other route can write by mistake.
-    app.state.engine = reader.execution_options(postgresql_readonly=True)
+    # The guard begins their transactions, and finds dead connections: no ping is sent ahead of it.
+    app.state.engine = async_engine(database, API_READ, guarded=True)
+    writers = (database.pool + 1) // 2
+    app.state.writer = async_engine(database, API_WRITE, pool=writers, guarded=True)
     # Beside both: whoever waits for what is written down holds a connection of theirs already.
     app.state.keeper = async_engine(database, API_WRITE, pool=KEEPERS)
     app.state.beside = app.state.keeper.execution_options(postgresql_readonly=True)
@@ -101,7 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
     finally:
         await app.state.keeper.dispose()
-        await reader.dispose()
+        await app.state.engine.dispose()
         await app.state.writer.dispose()
 
 

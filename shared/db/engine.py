@@ -42,15 +42,19 @@ def async_engine(
     session: Session = API_READ,
     *,
     pool: int | None = None,
-    ping: bool = True,
+    guarded: bool = False,
 ) -> AsyncEngine:
     """A pool of the API, `database.pool` connections unless told otherwise; it sees the scoped
-    views only (shared/db/scope.py)."""
+    views only (shared/db/scope.py).
+
+    guarded: services/api/access/transaction.py begins each transaction, and needs no ping for it.
+    """
     return create_async_engine(
         _dialect_url(database),
         pool_size=pool or database.pool,
         max_overflow=0,
-        pool_pre_ping=ping,
+        pool_pre_ping=not guarded,
+        isolation_level="AUTOCOMMIT" if guarded else None,
         connect_args={"options": session.options},
     )
 

@@ -20,6 +20,7 @@ class Session:
     lock: float
     idle: float
     schema: str | None = None  # the only one it looks into; None: the database's own
+    writes: bool = True
 
     @property
     def options(self) -> str:
@@ -31,6 +32,8 @@ class Session:
             "lock_timeout": round(self.lock * 1000),
             "idle_in_transaction_session_timeout": round(self.idle * 1000),
         }
+        if not self.writes:
+            settings["default_transaction_read_only"] = "on"
         if self.schema:
             settings["search_path"] = self.schema
         return " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -39,7 +42,9 @@ class Session:
 # Somebody waits for an answer of the API. Ingest tries a batch again and loses nothing by it.
 # Slices of analytics take 5 s; a first roll-up or a chunk to compress may take minutes.
 # Migrations convert whole tables, a dump keeps its moment for hours, and people can interrupt.
-API_READ: Final = Session("lab-api-read", statement=15, lock=5, idle=60, schema=SCHEMA)
+API_READ: Final = Session(
+    "lab-api-read", statement=15, lock=5, idle=60, schema=SCHEMA, writes=False
+)
 API_WRITE: Final = Session("lab-api-write", statement=10, lock=5, idle=30, schema=SCHEMA)
 INGEST: Final = Session("lab-ingest", statement=300, lock=60, idle=60)
 ANALYTICS: Final = Session("lab-analytics", statement=3600, lock=60, idle=3600)

@@ -15,13 +15,14 @@ from typing import Final
 
 import httpx
 from fastapi import FastAPI, Request
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.api.access import guard
 from services.api.access.visit import Visit
 from services.api.app import create_app
 from shared.db import migrate
 from shared.db.access.actor import Actor
-from shared.db.engine import async_engine, sync_engine
+from shared.db.engine import sync_engine
 from shared.db.session import API_READ
 from shared.domain.permission import Grant
 from shared.embedded import postgres
@@ -54,6 +55,7 @@ def unguarded(name: str) -> LetIn:
         state = request.app.state
         async with getattr(state, name).connect() as connection:
             yield Visit(everybody, connection, None, None, None, None, state.keeper, False)
+            await connection.commit()  # as the guard does: the driver keeps what it has prepared
 
     return let_in
 
@@ -82,7 +84,11 @@ async def run(database: Database, headers: dict[str, str]) -> dict[str, dict[str
     app = create_app(database, access=Access(), api=Api(rate_per_address=0, rate_per_principal=0))
     async with app.router.lifespan_context(app):
         engines = [
-            async_engine(database, replace(API_READ, schema=None), ping=ping)
+            create_async_engine(
+                app.state.engine.url,
+                pool_pre_ping=ping,
+                connect_args={"options": replace(API_READ, schema=None).options},
+            )
             for ping in (True, False)
         ]
         app.state.off, app.state.bare = (

@@ -1,8 +1,8 @@
 """`make bench-audit`: what auditing costs a write, and how fast the log is sealed and verified.
 
-Embedded PostgreSQL with fsync on. Writes with and without an entry alternate in short blocks of the
-same run, through the API's own kind of engine, while a sealer works each second as it does in
-analytics.
+Embedded PostgreSQL with fsync on. An operator's key acknowledges and reopens findings by the API's
+own route; blocks with and without its entry alternate in the same run, while a sealer works each
+second as it does in analytics.
 """
 
 import asyncio
@@ -13,30 +13,33 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from fastapi import FastAPI
-from pydantic import BaseModel
-from sqlalchemy import Engine, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.analytics import runner
 from services.analytics.audit import job, verify
-from services.api import handling
+from services.api.app import create_app
 from shared.db import audit, migrate
-from shared.db.engine import async_engine, sync_engine
-from shared.db.tables import finding, finding_action
+from shared.db.engine import sync_engine
 from shared.embedded import postgres
-from shared.settings import Audit, Database
+from shared.settings import Access, Api, Audit, Database
+from tests import people
 
-Act = Callable[[int, bool], Awaitable[None]]
+Act = Callable[[int], Awaitable[None]]
+Record = Callable[[AsyncConnection, audit.Entry], Awaitable[None]]
 ROWS = 1_000_000
 BLOCKS = 40  # of each kind, short: neighbours meet the same weather
 BLOCK_S = 0.5
-KINDS = (("transaction", 1), ("transaction", 8), ("request", 1), ("request", 8))
+WRITERS = (1, 8)
+FINDINGS = 8
 KEY = Audit(key="a-key-for-this-bench-only")
 FILL = text("""
     INSERT INTO audit (actor, action, object, site_id, address, why, outcome, changed, values)
@@ -45,7 +48,7 @@ FILL = text("""
            '{state,note}', jsonb_build_object('state', 'closed', 'severity', n % 4)
     FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n
 """)
-FINDINGS = """
+PLACE = f"""
     WITH place AS (
         INSERT INTO site (key, name, zone, lat, lon, stage)
         VALUES ('bench', 'Bench', 'UTC', 0, 0, 'foundation') RETURNING id
@@ -54,14 +57,13 @@ FINDINGS = """
         SELECT id, 'p', 'SEC-02', 1, 'simulated' FROM place RETURNING id
     )
     INSERT INTO finding (pilot_id, kind, severity, started_at, origin)
-    SELECT id, 'flood', 'alarm', now(), 'simulated' FROM tried, generate_series(1, 8)
+    SELECT id, 'flood', 'alarm', now(), 'simulated' FROM tried, generate_series(1, {FINDINGS})
 """
 
 
 class Writes(NamedTuple):
-    """Writes a second of one way of writing, block by block."""
+    """Writes a second of so many writers, block by block."""
 
-    what: str
     writers: int
     plain: list[float]
     audited: list[float]
@@ -73,105 +75,69 @@ class Writes(NamedTuple):
         return 1 - statistics.median(audited / plain for plain, audited in pairs)
 
 
-def entry(number: int) -> audit.Entry:
-    return audit.Entry(
-        actor="user:duty",
-        action="update",
-        object=f"finding/{number}",
-        site_id=1,
-        address="192.0.2.17",
-        why="seen on site",
-        changed=("state", "note"),
-        values={"state": "acknowledged"},
-    )
+def route(app: FastAPI, key: str) -> Act:
+    """The API's own route for what people do about a finding; without a network and its client."""
+    told = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    headers = [*told, (b"authorization", f"Bearer {key}".encode())]
+    turns = {number: cycle(("acknowledge", "reopen")) for number in range(1, FINDINGS + 1)}
+    server = {"type": "http", "method": "POST", "query_string": b"", "asgi": {"version": "3.0"}}
+    server |= {"http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 1)}
+    server |= {"server": ("127.0.0.1", 80), "root_path": "", "headers": headers}
 
-
-class Asked(BaseModel):
-    """What a client sends to acknowledge a finding."""
-
-    action: str
-    by: str
-    note: str
-
-
-async def write(engine: AsyncEngine, number: int, asked: Asked, audited: bool) -> dict[str, Any]:
-    """What acknowledging a finding does, in one transaction, as the API does it."""
-    async with engine.begin() as connection:
-        known = select(finding.c.id).where(finding.c.id == number)
-        await connection.scalar(known.with_for_update(key_share=True))
-        await connection.scalar(select(handling.state()).where(finding.c.id == number))
-        values = {**asked.model_dump(), "finding_id": number}
-        made = insert(finding_action).values(**values).returning(finding_action)
-        row = (await connection.execute(made)).one()
-        if audited:
-            await audit.record(connection, entry(number))
-    return dict(row._mapping)
-
-
-def transactions(engine: AsyncEngine) -> Act:
-    """The transaction alone."""
-    asked = Asked(action="acknowledge", by="duty", note="seen on site")
-
-    async def act(number: int, audited: bool) -> None:
-        await write(engine, number, asked, audited)
-
-    return act
-
-
-def requests(engine: AsyncEngine) -> Act:
-    """A request to an API of this one route, without a network and its client."""
-    app = FastAPI()
-
-    @app.post("/findings/{number}/actions/{audited}")
-    async def route(number: int, audited: bool, asked: Asked) -> dict[str, Any]:
-        return await write(engine, number, asked, audited)
-
-    async def act(number: int, audited: bool) -> None:
-        body = b'{"action": "acknowledge", "by": "duty", "note": "seen on site"}'
-        path = f"/findings/{number}/actions/{audited}"
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": b""}
-        scope |= {"headers": [(b"content-type", b"application/json")], "asgi": {"version": "3.0"}}
+    async def act(number: int) -> None:
+        body = json.dumps({"action": next(turns[number]), "note": "seen on site"}).encode()
+        path = f"/v1/findings/{number}/actions"
         said: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def send(message: dict[str, Any]) -> None:
-            said.append(message)
+        async def send(message: MutableMapping[str, Any]) -> None:
+            said.append(dict(message))
 
-        await app(scope, receive, send)
-        assert said[0]["status"] == 200, said
+        await app({**server, "path": path, "raw_path": path.encode()}, receive, send)
+        assert said[0]["status"] == 201, said
 
     return act
 
 
-async def block(act: Act, writers: int, audited: bool) -> float:
+async def unaudited(connection: AsyncConnection, entry: audit.Entry) -> None:
+    """In the place of `audit.record`."""
+
+
+async def block(act: Act, writers: int, record: Record) -> float:
     """Writes a second of some writers at once, each at a finding of its own."""
     until, done = time.perf_counter() + BLOCK_S, 0
 
     async def keep_writing(number: int) -> None:
         nonlocal done
         while time.perf_counter() < until:
-            await act(number, audited)
+            await act(number)
             done += 1
 
-    begun = time.perf_counter()
-    await asyncio.gather(*(keep_writing(number) for number in range(1, writers + 1)))
-    return done / (time.perf_counter() - begun)
+    with patch.object(audit, "record", record):
+        begun = time.perf_counter()
+        await asyncio.gather(*(keep_writing(number) for number in range(1, writers + 1)))
+        return done / (time.perf_counter() - begun)
 
 
-async def writes(database: Database, what: str, writers: int) -> Writes:
-    engine = async_engine(database)
-    act = {"transaction": transactions, "request": requests}[what](engine)
-    measured = Writes(what, writers, [], [])
-    for audited in (False, True):
-        await block(act, writers, audited)  # caches and prepared statements
+async def writes(act: Act, writers: int) -> Writes:
+    ways: tuple[Record, ...] = (unaudited, audit.record)
+    for record in ways:
+        await block(act, writers, record)  # caches and prepared statements
+    measured = Writes(writers, [], [])
     for i in range(BLOCKS):
-        for audited in (False, True) if i % 2 else (True, False):
-            rate = await block(act, writers, audited)
-            (measured.audited if audited else measured.plain).append(rate)
-    await engine.dispose()
+        for record in ways if i % 2 else reversed(ways):
+            rate = await block(act, writers, record)
+            (measured.plain if record is unaudited else measured.audited).append(rate)
     return measured
+
+
+async def written(database: Database, key: str) -> list[Writes]:
+    app = create_app(database, access=Access(), api=Api(rate_per_address=0, rate_per_principal=0))
+    async with app.router.lifespan_context(app):
+        act = route(app, key)
+        return [await writes(act, writers) for writers in WRITERS]
 
 
 @contextmanager
@@ -213,9 +179,10 @@ def measure(directory: Path) -> tuple[list[Writes], dict[str, float]]:
         engine = sync_engine(database)
         migrate.upgrade(engine)
         with engine.begin() as connection:
-            connection.execute(text(FINDINGS))
+            connection.execute(text(PLACE))
+        key = people.add(engine, "operator", ["bench"])
         with sealing(engine):
-            written = [asyncio.run(writes(database, *kind)) for kind in KINDS]
+            seen = asyncio.run(written(database, key))
         sealed_all(engine)
         for first in range(1, ROWS, 100_000):
             with engine.begin() as connection:
@@ -224,20 +191,18 @@ def measure(directory: Path) -> tuple[list[Writes], dict[str, float]]:
         verify_s, found = verified(engine)
         assert found.broken is None, found
         engine.dispose()
-    return written, {"rows": found.rows, "verify_s": verify_s, "seal_s": seal_s}
+    return seen, {"rows": found.rows, "verify_s": verify_s, "seal_s": seal_s}
 
 
-def report(written: list[Writes], chain: dict[str, float]) -> str:
+def report(seen: list[Writes], chain: dict[str, float]) -> str:
     out = io.StringIO()
-    out.write("| what | writers | a second | audited | cost |\n|---|---|---|---|---|\n")
-    for each in written:
+    out.write("| writers | a second | audited | cost |\n|---|---|---|---|\n")
+    for each in seen:
         plain, audited = statistics.median(each.plain), statistics.median(each.audited)
-        out.write(
-            f"| {each.what} | {each.writers} | {plain:,.0f} | {audited:,.0f} | {each.cost:.1%} |\n"
-        )
+        out.write(f"| {each.writers} | {plain:,.0f} | {audited:,.0f} | {each.cost:.1%} |\n")
     out.write(f"\n{ROWS:,} rows sealed in {chain['seal_s']:.1f} s, ")
     out.write(f"{chain['rows']:,.0f} verified in {chain['verify_s']:.1f} s\n")
-    told = {f"{each.what}_{each.writers}": round(each.cost, 4) for each in written}
+    told = {f"writers_{each.writers}": round(each.cost, 4) for each in seen}
     out.write(json.dumps({**told, **{k: round(v, 2) for k, v in chain.items()}}) + "\n")
     return out.getvalue()
 

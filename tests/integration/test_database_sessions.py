@@ -1,5 +1,6 @@
 """Each part's connections say whose they are, and none may hold up the others for ever."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,26 @@ async def test_a_read_that_takes_too_long_is_a_503_and_its_connection_goes_on(
             assert (await client.get("/v1/sites")).status_code == 200
         async with state.engine.connect() as connection:
             assert await connection.scalar(backend) == before
+
+
+async def test_connections_that_died_while_they_waited_are_replaced_before_anybody_notices(
+    database: Database, engine: Engine
+) -> None:
+    async with api_world.api(database) as client:
+        state = client.app.state  # type: ignore[attr-defined]
+        several = [client.get("/v1/sites") for _ in range(6)]
+        assert {answer.status_code for answer in await asyncio.gather(*several)} == {200}
+        pool = state.engine.pool
+        assert pool.checkedin() > 1
+        with engine.begin() as connection:
+            killed = connection.scalar(
+                text(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'lab-api-read' AND datname = current_database()"
+                )
+            )
+        assert killed >= pool.checkedin()
+        assert (await client.get("/v1/sites")).status_code == 200
 
 
 async def test_a_write_that_waits_too_long_for_another_is_a_503_that_changes_nothing(

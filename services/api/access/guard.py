@@ -13,11 +13,11 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.routing import BaseRoute, Mount
 
-from services.api.access import own_page
+from services.api.access import own_page, transaction
 from services.api.access.credentials import Credentials, shown
 from services.api.access.known import Known
 from services.api.access.visit import Visit, address_of
@@ -25,8 +25,6 @@ from services.api.contract import require_known_parameters
 from services.api.gate.limits import Limits
 from services.api.gate.refusal import too_many
 from services.api.problem import Forbidden, Unauthenticated
-from shared.db import scope
-from shared.db.access import VERSION
 from shared.db.access import actor as actors
 from shared.db.access.actor import Actor
 from shared.domain.permission import PAGE, PERMISSIONS, covers
@@ -34,8 +32,6 @@ from shared.domain.permission import PAGE, PERMISSIONS, covers
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN: Final = "sign in, or send a key: Authorization: Bearer lab_…"
 UNKNOWN: Final = "this key or session is unknown, has ended or was revoked"
-# Scope and version of what is remembered in one round trip, which also tells a dead connection.
-_ENTER: Final = f"SELECT set_config('{scope.SETTING}', %s, true), {VERSION}"
 
 
 class UndeclaredRoute(Exception):
@@ -135,13 +131,7 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
     writes = request.method not in SAFE
     engine = request.app.state.writer if writes else request.app.state.engine
     async with engine.connect() as connection:
-        try:
-            actor = await recognise(connection, known, credentials, permission, now)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            await connection.rollback()  # the server was away since: on with a new connection
-            actor = await recognise(connection, known, credentials, permission, now)
+        actor = await recognise(connection, known, credentials, permission, now)
         sites = _sites(actor, permission)
         _require_page(request, actor, writes=writes)
         _count(request, actor)
@@ -159,8 +149,7 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
             keeper=request.app.state.keeper,
             writes=writes,
         )
-        if writes:
-            await connection.commit()
+        await connection.commit()  # also reads: a rollback makes the driver prepare all anew
 
 
 async def recognise(
@@ -170,12 +159,13 @@ async def recognise(
     permission: str,
     now: datetime,
 ) -> Actor:
-    """Who asks, as of this very moment, and let the transaction see their sites.
+    """Who asks, as of this very moment, and begin a transaction that sees their sites.
 
     Raises Unauthenticated for credentials that are nobody's.
     """
     actor = known.remembered(credentials, now) if credentials else known.nobody
-    version = await _enter(connection, actor, permission)
+    seen = actor.sites(permission) if actor else ()
+    version = await transaction.begin(connection, seen)
     if version != known.version:
         known.forget(version)
         actor = actor if credentials is None else None
@@ -183,7 +173,7 @@ async def recognise(
         actor = await connection.run_sync(known.look_up, credentials, now, version)
         if actor is None:
             raise Unauthenticated(UNKNOWN)
-        await _enter(connection, actor, permission)
+        await transaction.rescope(connection, actor.sites(permission))
     assert actor is not None
     return actor
 
@@ -198,17 +188,11 @@ async def still_may(
     known, now = app.state.known, datetime.now(UTC)
     try:
         async with app.state.beside.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             actor = await recognise(connection, known, credentials, permission, now)
     except (Unauthenticated, SQLAlchemyError):  # or nobody can tell: come again, and be asked
         return False
     return actor.sites(permission) == sites
-
-
-async def _enter(connection: AsyncConnection, actor: Actor | None, permission: str) -> int:
-    sites = actor.sites(permission) if actor else ()
-    asked = await connection.exec_driver_sql(_ENTER, (scope.sites_setting(sites),))
-    row: Sequence[Any] = asked.one()
-    return int(row[1])
 
 
 def _sites(actor: Actor, permission: str) -> frozenset[int] | None:

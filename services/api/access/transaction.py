@@ -1,0 +1,61 @@
+"""A request's transaction: begun and scoped by one message, which also tells a dead connection."""
+
+from collections.abc import Collection
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db import scope
+from shared.db.access import VERSION
+
+_ENTER: Final = f"SELECT set_config('{scope.SETTING}', '%s', true), {VERSION}"
+
+
+async def begin(connection: AsyncConnection, sites: Collection[int] | None) -> int:
+    """Begin, with these sites to be seen (None: all); tells the version of `access_state`.
+
+    connection: in autocommit, so that the driver begins nothing by itself. One that died while it
+    waited in its pool is replaced. Raises SQLAlchemy's DBAPIError.
+    """
+    while True:
+        try:
+            return await _ask(connection, f"BEGIN; {_enter(sites)}")
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+
+
+async def rescope(connection: AsyncConnection, sites: Collection[int] | None) -> None:
+    """Let a transaction that has begun see these sites. Raises SQLAlchemy's DBAPIError."""
+    await _ask(connection, _enter(sites))
+
+
+def _enter(sites: Collection[int] | None) -> str:
+    return _ENTER % scope.sites_setting(sites)  # digits only
+
+
+async def _ask(connection: AsyncConnection, statements: str) -> int:
+    """The last number they tell. By the driver: SQLAlchemy would take one statement, and longer."""
+    raw = await connection.get_raw_connection()
+    driver: psycopg.AsyncConnection | None = raw.driver_connection
+    assert driver is not None
+    try:
+        cursor = await driver.execute(statements, prepare=False)
+        while cursor.nextset():
+            pass
+        row = await cursor.fetchone()
+    except psycopg.Error as error:
+        if driver.closed:
+            await connection.invalidate(error)
+        raise DBAPIError.instance(
+            statements,
+            None,
+            error,
+            psycopg.Error,
+            connection_invalidated=driver.closed,
+            dialect=connection.dialect,
+        ) from error
+    assert row is not None
+    return int(row[-1])

@@ -38,7 +38,9 @@ class BrokerUnreachable(OperatorError):
 
 
 class Broker:
-    """One connection. Messages arrive in `inbox`; `ack` confirms those that are durable."""
+    """One connection, as an inlet."""
+
+    keeps = True  # NATS does
 
     def __init__(self, settings: Mqtt) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()

@@ -12,6 +12,7 @@ import structlog
 
 from services.ingest import adapters, pipeline, violations
 from services.ingest.broker import Broker
+from services.ingest.inlet import Inlet
 from services.ingest.pipeline import Prepared
 from services.ingest.store import Store
 from services.ingest.uplink import Adapter, Message
@@ -37,47 +38,47 @@ def run(
 ) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
     store = Store(database)
-    broker = Broker(mqtt)
+    inlet: Inlet = Broker(mqtt)
     health = telemetry.serve_health(
         settings.health_port,
         lambda: {
-            "ok": broker.alive and broker.subscribed and store.healthy,
-            "broker_connected": broker.alive and broker.subscribed,
+            "ok": inlet.alive and inlet.subscribed and store.healthy,
+            "broker_connected": inlet.alive and inlet.subscribed,
             "database": store.healthy,
-            "waiting": broker.inbox.qsize(),
+            "waiting": inlet.inbox.qsize(),
         },
     )
     try:
-        broker.start()
-        broker.subscribe(store.fleet.filters)
-        broker.require_subscribed()
+        inlet.start()
+        inlet.subscribe(store.fleet.filters)
+        inlet.require_subscribed()
         if broker_log:
             violations.follow(broker_log, mqtt.monitor_url, stop)
-        _loop(store, broker, settings, stop)
+        _loop(store, inlet, settings, stop)
     finally:
-        broker.stop()
+        inlet.stop()
         store.close()
         if health:
             health.shutdown()
 
 
-def _loop(store: Store, broker: Broker, settings: Ingest, stop: threading.Event) -> None:
+def _loop(store: Store, inlet: Inlet, settings: Ingest, stop: threading.Event) -> None:
     sources = known_adapters()
     while not stop.is_set():
-        if not broker.alive:
+        if not inlet.alive:
             raise RuntimeError("the MQTT network thread has died: see the log above")
-        messages = _gather(broker.inbox, settings)
+        messages = _gather(inlet.inbox, settings)
         try:
             if store.refresh():
-                broker.subscribe(store.fleet.filters)
+                inlet.subscribe(store.fleet.filters)
             if messages:
                 _commit(store, sources, messages)
         except psycopg.Error:
             log.exception("batch_not_committed", messages=len(messages))
             _retry(store, sources, messages, stop)
-            broker.subscribe(store.fleet.filters)  # a NOTIFY may have been missed
+            inlet.subscribe(store.fleet.filters)  # a NOTIFY may have been missed
         if not stop.is_set():
-            broker.ack(messages)
+            inlet.ack(messages)
 
 
 def _gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Message]:

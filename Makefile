@@ -3,10 +3,12 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2# of `make test`: each has servers of its own
+RUNS ?= 50
+SEED ?= 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check bench bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check chaos bench bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +50,9 @@ check: $(VENV)/.dev ## ruff, mypy strict, import rules, size budgets, secrets, k
 	$(BIN)/pytest -q tests/test_project.py
 	$(BIN)/python -m tests.checks.secrets
 	$(BIN)/python -m tests.checks.advisories
+
+chaos: $(VENV)/.dev ## kill, stop, pause and cut under load; RUNS=50 SEED=1; ends with one JSON line
+	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 	$(BIN)/python -m tests.bench

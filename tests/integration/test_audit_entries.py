@@ -17,6 +17,7 @@ from services.analytics.audit.chain import BYTES
 from shared.db import audit
 from shared.db.audit import Entry
 from shared.db.engine import async_engine
+from shared.db.session import API_WRITE
 from shared.settings import Audit, Database
 from tests.integration import audit_world as world
 from tests.integration.analytics_site import rows
@@ -126,7 +127,7 @@ async def test_entries_are_read_newest_first_page_by_page(
     database: Database, engine: Engine
 ) -> None:
     fill(engine, 3)
-    api = async_engine(database)
+    api = async_engine(database, API_WRITE)
     async with api.begin() as connection:
         for actor, site in (("key:1 (dewi)", 2), ("user:budi", 1)):
             await audit.record(

@@ -6,6 +6,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -154,7 +155,8 @@ async def _hang_up(client: Client) -> None:
     await client.close()
     if transport:
         transport.close()
-        await transport.wait_closed()
+        with suppress(OSError):  # the server was faster: what it said has been told
+            await transport.wait_closed()
 
 
 async def _told_otherwise(_error: Exception) -> None:

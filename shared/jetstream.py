@@ -38,9 +38,8 @@ def filter_subjects(filters: Iterable[str]) -> list[str]:
 
 
 def wanted(filters: Iterable[str], before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The queue's configuration, whatever else it has being kept; raises NotForNats."""
-    return {
-        **{k: v for k, v in (before or {}).items() if k != "filter_subject"},
+    """The queue's whole configuration, what else it has being kept; raises NotForNats."""
+    rules = {
         "durable_name": QUEUE,
         "name": QUEUE,
         "deliver_policy": "all",  # also what waits for an MQTT session whose place it takes
@@ -48,8 +47,14 @@ def wanted(filters: Iterable[str], before: dict[str, Any] | None = None) -> dict
         "ack_wait": ACK_WAIT_S * 10**9,
         "max_deliver": -1,
         "max_ack_pending": MAX_ACK_PENDING,
-        "filter_subjects": filter_subjects(filters),
     }
+    return with_filters({**(before or {}), **rules}, filters)
+
+
+def with_filters(config: dict[str, Any], filters: Iterable[str]) -> dict[str, Any]:
+    """The configuration for exactly these topics; raises NotForNats."""
+    kept = {name: value for name, value in config.items() if name != "filter_subject"}
+    return {**kept, "filter_subjects": filter_subjects(filters)}
 
 
 def request(action: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -168,7 +168,7 @@ class JetStream:
             return
         before = self._meet(wire)["config"]
         try:
-            config = jetstream.wanted(wanted, before)
+            config = jetstream.with_filters(before, wanted)
         except NotForNats as error:
             self._trouble = str(error)
             raise Interrupted(f"filters of the site files: {error}") from None

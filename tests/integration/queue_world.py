@@ -1,18 +1,24 @@
-"""Ingest's workers at the queue they share, as processes that can be killed, and what NATS keeps."""
+"""Ingest's workers at the queue they share, as processes to be killed, and what NATS keeps."""
 
 import asyncio
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
+from shared.embedded import nats
+from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import free_port
-from shared.jetstream import STREAM
+from shared.jetstream import QUEUE, STREAM
 from shared.nats_client import ask, connected
 from shared.settings import Database, Ingest
 from tests.integration.broker_world import World, world
@@ -21,14 +27,33 @@ from tests.integration.ingest_bench import wait_healthy
 PASSWORD = "worker-of-this-test"
 
 
+@dataclass(frozen=True)
+class Worker:
+    """One process of ingest."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def stored(self) -> int:
+        """What this one wrote, as Prometheus would read it."""
+        told = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
+        found = re.search(r'^lab_ingest_messages_total\{outcome="stored"\} (\S+)$', told, re.M)
+        return int(float(found[1])) if found else 0
+
+    def healthy(self) -> bool:
+        return httpx.get(f"http://127.0.0.1:{self.port}/healthz").status_code == 200
+
+
 @dataclass
 class Workers:
     """Workers of one queue; `at` looks after its broker."""
 
     at: World
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    directory: Path
+    running: list[Worker] = field(default_factory=list)
+    brokers: list[Child] = field(default_factory=list)
 
-    def start(self, **variables: str) -> subprocess.Popen[bytes]:
+    def start(self, **variables: str) -> Worker:
         """One more, healthy."""
         port = free_port()
         told = {
@@ -40,15 +65,32 @@ class Workers:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.cli", "ingest"], env={**kept, **told}
         )
-        self.running.append(process)
+        worker = Worker(process, port)
+        self.running.append(worker)
         wait_healthy(port)
-        return process
+        return worker
 
     def end(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            process.wait(30)
+        for each in self.running:
+            each.process.terminate()
+        for each in self.running:
+            each.process.wait(30)
+        for child in self.brokers:
+            child.stop()
+
+    def restart(self) -> None:
+        """Kill the broker and start it anew with what it had."""
+        assert self.at.child
+        self.at.child.process.kill()
+        self.at.child.process.wait()
+        words = json.loads((self.directory / "secrets.json").read_text())
+        told = {f"{each.upper()}_PASSWORD": f'"{words[each]}"' for each in ("mqtt", "broker")}
+        command = [nats.program(), "-c", str(self.directory / "nats.conf")]
+        log = self.directory / "again.log"
+        child = spawn("nats", command, log=log, env={**os.environ, **told})
+        self.brokers.append(child)
+        listening = self.at.place.port
+        wait_until(lambda: nats.listens(listening), child, patience_s=60, what="did not listen")
 
     @property
     def settings(self) -> Ingest:
@@ -65,6 +107,10 @@ class Workers:
 
         return asyncio.run(answered())
 
+    def waiting(self) -> dict[str, Any]:
+        """The queue as NATS tells it."""
+        return self.asked(f"CONSUMER.INFO.{STREAM}.{QUEUE}")
+
     def kept(self) -> int:
         """Messages that NATS still keeps."""
         return int(self.asked(f"STREAM.INFO.{STREAM}")["state"]["messages"])
@@ -77,7 +123,7 @@ def workers(directory: Path, database: Database) -> Iterator[Workers]:
         port = urlsplit(at.variables["LAB_BROKER_ADMIN_URL"]).port
         at.variables["LAB_INGEST_NATS_URL"] = f"nats://worker:{PASSWORD}@127.0.0.1:{port}"
         at.told("sync")
-        made = Workers(at)
+        made = Workers(at, directory / "nats")
         try:
             yield made
         finally:

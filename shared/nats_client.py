@@ -28,8 +28,7 @@ async def connected(url: str, tls: ssl.SSLContext, **options: Any) -> AsyncItera
             connect_timeout=5,
             max_reconnect_attempts=1,  # else a node that is away is tried for two minutes
             reconnect_time_wait=1,
-            error_cb=_told_otherwise,
-            **{**account, **options},
+            **{"error_cb": _told_otherwise, **account, **options},
         )
         yield client
     finally:

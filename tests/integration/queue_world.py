@@ -18,8 +18,8 @@ import httpx
 from shared.embedded import nats
 from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import free_port
-from shared.jetstream import QUEUE, STREAM
-from shared.nats_client import ask, connected
+from shared.jetstream import QUEUE, STREAM, request
+from shared.nats_client import FAILURES, ask, connected
 from shared.settings import Database, Ingest
 from tests.integration.broker_world import World, world
 from tests.integration.ingest_bench import wait_healthy
@@ -97,15 +97,23 @@ class Workers:
         return Ingest(source="jetstream", nats_url=self.at.variables["LAB_INGEST_NATS_URL"])
 
     def asked(self, what: str, body: object = None) -> dict[str, Any]:
-        """JetStream's answer to ingest's own user."""
-        url = self.at.variables["LAB_INGEST_NATS_URL"].split(",")[0]
+        """JetStream's answer to ingest's own user, at the first node that gives one."""
         account = {"user": self.at.place.username, "password": self.at.place.password}
 
-        async def answered() -> dict[str, Any]:
+        async def answered(url: str) -> dict[str, Any]:
             async with connected(url, self.at.place.tls_context, **account) as client:
                 return await ask(client, f"$JS.API.{what}", body)
 
-        return asyncio.run(answered())
+        for url in self.settings.nats_addresses:
+            try:
+                return asyncio.run(answered(url))
+            except FAILURES:
+                continue
+        return {}
+
+    def stream(self) -> dict[str, Any]:
+        """The stream of messages as NATS tells it; empty while nobody answers."""
+        return self.asked(f"STREAM.INFO.{STREAM}")
 
     def waiting(self) -> dict[str, Any]:
         """The queue as NATS tells it."""
@@ -113,7 +121,7 @@ class Workers:
 
     def kept(self) -> int:
         """Messages that NATS still keeps."""
-        return int(self.asked(f"STREAM.INFO.{STREAM}")["state"]["messages"])
+        return int(self.stream()["state"]["messages"])
 
 
 @contextmanager
@@ -128,3 +136,9 @@ def workers(directory: Path, database: Database) -> Iterator[Workers]:
             yield made
         finally:
             made.end()
+
+
+def hasty(at: Workers) -> None:
+    """What a killed worker held comes again after two seconds, not half a minute."""
+    config = at.waiting()["config"] | {"ack_wait": 2 * 10**9}
+    assert "error" not in at.asked(f"CONSUMER.CREATE.{STREAM}.{QUEUE}", request("update", config))

@@ -13,14 +13,14 @@ from sqlalchemy import Engine, text
 
 from services.ingest import main
 from shared.errors import OperatorError
-from shared.jetstream import ACK_WAIT_S, QUEUE, STREAM, request
+from shared.jetstream import ACK_WAIT_S
 from shared.nats_client import connected
 from shared.settings import Database, Mqtt
 from tests.integration.broker_world import World
 from tests.integration.counting_publisher import CountingPublisher, plain_reading
 from tests.integration.mqtt_attempt import Attempt, eventually, with_user
 from tests.integration.mqtt_attempt import refused as not_let_in
-from tests.integration.queue_world import Workers, workers
+from tests.integration.queue_world import Workers, hasty, workers
 from tests.integration.test_ingest_path import NOW, site
 
 pytestmark = pytest.mark.database
@@ -32,12 +32,6 @@ def at(tmp_path: Path, database: Database, apply_site: Callable[..., Any]) -> It
     apply_site(site())
     with workers(tmp_path, database) as made:
         yield made
-
-
-def hasty(at: Workers) -> None:
-    """What a killed worker held comes again after two seconds, not half a minute."""
-    config = at.waiting()["config"] | {"ack_wait": 2 * 10**9}
-    assert "error" not in at.asked(f"CONSUMER.CREATE.{STREAM}.{QUEUE}", request("update", config))
 
 
 def stored(engine: Engine) -> int:

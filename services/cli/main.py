@@ -4,7 +4,7 @@ import sys
 
 from services.cli import alerts, audit, commands, demo, keys, replaying, schema, sites, users
 from services.cli.app import app
-from services.cli.broker import violations
+from services.cli.broker import shared_queue, violations
 from shared.errors import OperatorError
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "main",
     "replaying",
     "schema",
+    "shared_queue",
     "sites",
     "users",
     "violations",

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ import structlog
 from services.ingest import adapters, pipeline, violations
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
+from services.ingest.jetstream import JetStream
 from services.ingest.pipeline import Prepared
 from services.ingest.store import Store
 from services.ingest.uplink import Adapter, Message
@@ -22,6 +23,10 @@ from shared.settings import Database, Ingest, Mqtt
 
 log = structlog.get_logger()
 BATCH_BYTES: Final = 32 * 2**20  # PostgreSQL takes no parameter of 1 GB
+INLETS: Final[Mapping[str, Callable[[Ingest, Mqtt], Inlet]]] = {
+    "mqtt": lambda _, mqtt: Broker(mqtt),
+    "jetstream": JetStream,
+}
 
 
 def known_adapters() -> dict[str, Adapter]:
@@ -38,7 +43,7 @@ def run(
 ) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
     store = Store(database)
-    inlet: Inlet = Broker(mqtt)
+    inlet = INLETS[settings.source](settings, mqtt)
     health = telemetry.serve_health(
         settings.health_port,
         lambda: {
@@ -66,7 +71,9 @@ def _loop(store: Store, inlet: Inlet, settings: Ingest, stop: threading.Event) -
     sources = known_adapters()
     while not stop.is_set():
         if not inlet.alive:
-            raise RuntimeError("the MQTT network thread has died: see the log above")
+            raise RuntimeError(
+                "the network thread of the broker's session has died: see the log above"
+            )
         messages = _gather(inlet.inbox, settings)
         try:
             if store.refresh():

@@ -2,23 +2,64 @@
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.settings import network
+from shared.settings.address import plain, require_port
 
 
 class Ingest(BaseSettings):
     """How messages are gathered into transactions."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_INGEST_")
+    model_config = SettingsConfigDict(env_prefix="LAB_INGEST_", env_ignore_empty=True)
 
     batch_size: int = Field(default=2000, ge=1, le=20_000, description="messages per transaction")
     batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a full batch")
     health_port: int = Field(
         default=0, ge=0, le=65535, description="/healthz and /metrics; 0 is off"
     )
+    source: Literal["mqtt", "jetstream"] = Field(
+        default="mqtt", description="jetstream: NATS's queue, which several workers share"
+    )
+    nats_url: SecretStr | None = Field(
+        default=None, description="nats:// or tls://user:password@host:port, commas for several"
+    )
+
+    @property
+    def nats_addresses(self) -> tuple[str, ...]:
+        """Of the servers of one cluster, each with the user."""
+        said = self.nats_url.get_secret_value() if self.nats_url else ""
+        return tuple(network.parted(said))
+
+    @property
+    def worker(self) -> tuple[str, str] | None:
+        """User and password there."""
+        parts = urlsplit(self.nats_addresses[0]) if self.nats_addresses else None
+        if parts is None or not parts.username:
+            return None
+        return plain(parts.username) or "", plain(parts.password) or ""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.source == "jetstream" and not self.nats_addresses:
+            raise ValueError(
+                "nats_url: must be set with LAB_INGEST_SOURCE=jetstream, such as"
+                " nats://worker:…@127.0.0.1:4222"
+            )
+        for url in self.nats_addresses:
+            parts = urlsplit(url)
+            if parts.scheme not in ("nats", "tls") or not parts.hostname:
+                raise ValueError(
+                    "nats_url: must look like nats://… or tls://user:password@host:port"
+                )
+            try:
+                require_port(url)
+            except ValueError as error:
+                raise ValueError(f"nats_url: {error}") from None
+        return self
 
 
 class Analytics(BaseSettings):

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import services.cli.app
 from services.cli.main import app
 from shared.embedded import nats
+from shared.embedded.child import Child
 from shared.settings import Database, Mqtt
 from tests.compose import SECRETS
 from tests.integration.deployed import PLUGIN, running_mosquitto
@@ -36,6 +37,7 @@ class World:
     log: Path
     variables: dict[str, str]
     passwords: dict[str, str] = field(default_factory=dict)
+    child: Child | None = None  # NATS's process
 
     def lab(self, *arguments: str) -> Result:
         """`lab broker …` in this process; raises what `lab` would tell in one line."""
@@ -92,6 +94,7 @@ def world(kind: str, directory: Path, database: Database) -> Iterator[World]:
                     "LAB_BROKER_USERS_FILE": str(broker.users_file),
                     "LAB_BROKER_LOG": str(broker.child.log),
                 },
+                child=broker.child,
             )
         return
     if MOSQUITTO is None or not PLUGIN.exists():

@@ -18,7 +18,10 @@ from tests.compose import ROOT, SECRETS
 
 DEPLOY = ROOT / "deploy"
 PLACES = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
-OURS = ("migrate", "broker-users", "ingest", "analytics", "api", "lab", "demo-site", "demo")
+OURS = (
+    *("migrate", "broker-users", "broker-queue", "ingest", "ingest-2", "analytics", "api", "lab"),
+    *("demo-site", "demo"),
+)
 
 
 def tool(name: str, source: str) -> str:
@@ -83,7 +86,7 @@ def test_compose_refuses_to_start_without_a_password(missing: str) -> None:
 
 def test_the_example_has_every_variable_and_no_password() -> None:
     example = (ROOT / ".env.example").read_text()
-    named = set(re.findall(r"^#? ?([A-Z_]+)=", example, re.M))
+    named = set(re.findall(r"^#? ?([A-Z_0-9]+)=", example, re.M))
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     assert used | {"COMPOSE_PROFILES"} == named
     assert all(f"\n{secret}=\n" in example for secret in SECRETS)
@@ -121,7 +124,16 @@ def test_our_services_run_with_little_and_come_back() -> None:
     for name in OURS:
         assert services[name]["read_only"], name
         assert services[name]["cap_drop"] == ["ALL"], name
-    for name in ("database", "nats", "mosquitto", "ingest", "analytics", "api"):
+    for name in (
+        "database",
+        "nats",
+        "nats-1",
+        "mosquitto",
+        "ingest",
+        "ingest-2",
+        "analytics",
+        "api",
+    ):
         assert services[name]["restart"] == "unless-stopped", name
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     assert re.search(r"^USER \d+$", dockerfile, re.M)

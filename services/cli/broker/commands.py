@@ -11,7 +11,7 @@ from services.cli.broker import mosquitto_users, nats_users
 from shared.db import credentials
 from shared.db.credentials import Grant
 from shared.errors import OperatorError
-from shared.settings import Broker, Mqtt, load
+from shared.settings import Broker, Ingest, Mqtt, load
 
 broker = typer.Typer(help="Who may publish what at the broker.", no_args_is_help=True)
 app.add_typer(broker, name="broker")
@@ -87,7 +87,7 @@ def _synced(
 ) -> list[str]:
     mqtt = load(Mqtt)
     if settings.kind == "nats":
-        return nats_users.sync(settings, mqtt, granted, dry_run=dry_run)
+        return nats_users.sync(settings, mqtt, granted, load(Ingest).worker, dry_run=dry_run)
     return mosquitto_users.sync(settings, mqtt, granted, passwords or {}, dry_run=dry_run)
 
 

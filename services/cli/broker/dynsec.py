@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
+from services.cli.broker.mqtt_session import connected
 from shared.errors import OperatorError
 from shared.settings import Mqtt
 
@@ -62,7 +62,7 @@ class Admin:
 def administrator(place: Mqtt) -> Iterator[Admin]:
     """A connection that hears the answers to its commands; raises AdminRefused."""
     told = f"LAB_BROKER_ADMIN_URL: the broker at {place.host}:{place.port}"
-    with _connected(place) as (client, refusal):
+    with connected(place) as (client, refusal):
         if refusal:
             raise AdminRefused(f"{told}: {refusal}")
         granted = threading.Event()
@@ -76,37 +76,5 @@ def administrator(place: Mqtt) -> Iterator[Admin]:
 
 def accepts(place: Mqtt) -> bool:
     """Whether the broker lets this user in with this password."""
-    with _connected(place) as (_client, refusal):
+    with connected(place) as (_client, refusal):
         return not refusal
-
-
-@contextmanager
-def _connected(place: Mqtt) -> Iterator[tuple[paho.Client, str]]:
-    """A client under a name of its own, and why it was refused."""
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=f"livinglab-admin-{os.urandom(8).hex()}",
-        reconnect_on_failure=False,
-    )
-    client.username_pw_set(place.username, place.password)
-    if place.tls:
-        client.tls_set_context(place.tls_context)
-    told: queue.SimpleQueue[str] = queue.SimpleQueue()
-    client.on_connect = lambda _c, _u, _f, why, _p: told.put(str(why) if why.is_failure else "")
-    try:
-        yield client, _refusal(client, place, told)
-    finally:
-        client.disconnect()
-        client.loop_stop()
-
-
-def _refusal(client: paho.Client, place: Mqtt, told: "queue.SimpleQueue[str]") -> str:
-    """Connect; why that failed, or nothing."""
-    try:
-        client.connect(place.host, place.port)
-        client.loop_start()
-        return told.get(timeout=_ANSWER_S)
-    except queue.Empty:
-        return "no answer to CONNECT"
-    except OSError as error:
-        return error.strerror or str(error)

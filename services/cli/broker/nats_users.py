@@ -6,19 +6,19 @@ import os
 import ssl
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import bcrypt
 from nats.aio.client import Client
-from nats.errors import Error
 
 from shared.db.credentials import Grant
 from shared.domain.subject import NotForNats, subjects
 from shared.errors import OperatorError
+from shared.jetstream import MAY_PUBLISH, MAY_SUBSCRIBE
+from shared.nats_client import FAILURES, ask, connected
 from shared.settings import Broker, Mqtt
-from shared.settings.address import plain
 
 _PING: Final = "$SYS.REQ.SERVER.PING"
 _RELOAD: Final = "$SYS.REQ.SERVER.{}.RELOAD"
@@ -31,21 +31,33 @@ FIRST: Final = "users: [\n{user: lab, password: $MQTT_PASSWORD}\n"
 # sessions' messages: so MQTT only.
 _SUBSCRIBE: Final = ["$MQTT.sub.>"]
 _CONNECTIONS: Final = ["MQTT"]
+_ROUNDS: Final = 10  # this password is typed by people
 
 
 class NodeNotReloaded(OperatorError):
     """A server did not take the new users; the message says which and why."""
 
 
-def sync(broker: Broker, mqtt: Mqtt, grants: Sequence[Grant], *, dry_run: bool) -> list[str]:
+def sync(
+    broker: Broker,
+    mqtt: Mqtt,
+    grants: Sequence[Grant],
+    worker: tuple[str, str] | None = None,
+    *,
+    dry_run: bool,
+) -> list[str]:
     """Bring the users file to the grants and let every node read it; returns the diff.
 
-    Every node is told also when nothing changed: an earlier order may have failed.
+    worker: user and password of ingest at the queue. Every node is told also when nothing changed:
+    an earlier order may have failed.
     """
     file = broker.users_file
     assert file is not None  # the settings see to it
+    before = _read(file)
     wanted = {grant.user: _user(grant) for grant in grants}
-    diff = _diff(_read(file), wanted)
+    if worker:
+        wanted[worker[0]] = _worker(*worker, before.get(worker[0], {}).get("password", ""))
+    diff = _diff(before, wanted)
     if not dry_run:
         _write(file, _rendered(wanted.values()))
         asyncio.run(_reload_all(broker, mqtt.tls_context))
@@ -62,6 +74,18 @@ def _user(grant: Grant) -> dict[str, Any]:
         "password": grant.password_hash,
         "permissions": {"publish": allowed, "subscribe": _SUBSCRIBE},
         "allowed_connection_types": _CONNECTIONS,
+    }
+
+
+def _worker(user: str, password: str, before: str) -> dict[str, Any]:
+    """What a worker needs at the queue, and no more; an equal password keeps its hash."""
+    secret = password.encode()
+    same = before and bcrypt.checkpw(secret, before.encode())
+    return {
+        "user": user,
+        "password": before if same else bcrypt.hashpw(secret, bcrypt.gensalt(_ROUNDS)).decode(),
+        "permissions": {"publish": [*MAY_PUBLISH], "subscribe": [*MAY_SUBSCRIBE]},
+        "allowed_connection_types": ["STANDARD"],
     }
 
 
@@ -124,24 +148,12 @@ async def _reload_all(broker: Broker, tls: ssl.SSLContext) -> None:
     """Each address, also after one has failed; of a cluster any address reaches every node."""
     failed = []
     for url in broker.urls:
-        parts, client = urlsplit(url), Client()
         try:
-            await client.connect(
-                f"{parts.scheme}://{parts.hostname}:{parts.port or 4222}",
-                user=plain(parts.username),
-                password=plain(parts.password),
-                tls=tls if parts.scheme == "tls" else None,
-                allow_reconnect=False,
-                connect_timeout=5,
-                max_reconnect_attempts=1,  # else a node that is away is tried for two minutes
-                reconnect_time_wait=1,
-                error_cb=_told_otherwise,
-            )
-            failed += await _reload(client)
-        except (Error, OSError, TimeoutError) as error:
-            failed.append(f"{parts.hostname}:{parts.port}: {error or type(error).__name__}")
-        finally:
-            await _hang_up(client)
+            async with connected(url, tls) as client:
+                failed += await _reload(client)
+        except FAILURES as error:
+            place = urlsplit(url)
+            failed.append(f"{place.hostname}:{place.port}: {error or type(error).__name__}")
     if failed:
         raise NodeNotReloaded(
             f"LAB_BROKER_ADMIN_URL: the users file is written, but was not read by"
@@ -149,25 +161,11 @@ async def _reload_all(broker: Broker, tls: ssl.SSLContext) -> None:
         )
 
 
-async def _hang_up(client: Client) -> None:
-    """nats-py leaves the socket of a refused connection open."""
-    transport = getattr(client, "_transport", None)
-    await client.close()
-    if transport:
-        transport.close()
-        with suppress(OSError):  # the server was faster: what it said has been told
-            await transport.wait_closed()
-
-
-async def _told_otherwise(_error: Exception) -> None:
-    """nats-py would log what it raises as well."""
-
-
 async def _reload(client: Client) -> list[str]:
     """Let every node that answers read its configuration again; what went wrong."""
     failed, nodes = [], await _nodes(client)
     for identity, name in nodes.items():
-        answer = json.loads((await client.request(_RELOAD.format(identity), timeout=10)).data)
+        answer = await ask(client, _RELOAD.format(identity))
         if "error" in answer:
             failed.append(f"{name}: {answer['error'].get('description', answer['error'])}")
     return failed or ([] if nodes else ["no node that answered: is this the system account?"])

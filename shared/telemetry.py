@@ -20,6 +20,9 @@ BATCH_MESSAGES = Histogram(
 )
 IN_FLIGHT = Gauge("lab_ingest_in_flight", "Messages delivered and not yet acknowledged")
 CONNECTED = Gauge("lab_ingest_broker_connected", "1 while the broker connection stands")
+SPOOLED = Counter("lab_ingest_spooled_messages_total", "Messages made durable in the spool")
+DRAINED = Counter("lab_ingest_drained_messages_total", "Messages of the spool that were committed")
+SPOOL_DAMAGED = Counter("lab_ingest_spool_damaged_total", "Places in the spool that no longer read")
 VIOLATIONS = Counter(
     "lab_broker_violations_total", "What the broker refused, by its log", ["user", "kind"]
 )

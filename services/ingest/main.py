@@ -1,27 +1,29 @@
-"""Ingest: gather messages, prepare, write, acknowledge. One thread, one batch at a time."""
+"""Ingest: gather messages, prepare, make durable, acknowledge. One thread, one batch at a time."""
 
-import queue
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-import psycopg
 import structlog
 
-from services.ingest import adapters, pipeline, violations
+from services.ingest import adapters, batch, violations
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
-from services.ingest.pipeline import Prepared
+from services.ingest.keeper import Keeper
+from services.ingest.spool.drain import Drain
+from services.ingest.spool.spool import Spool
 from services.ingest.store import Store
-from services.ingest.uplink import Adapter, Message
+from services.ingest.uplink import Adapter
 from shared import telemetry
+from shared.db import migrate
+from shared.db.engine import sync_engine
+from shared.db.session import INGEST, INGEST_BACKLOG
 from shared.registry import discover
 from shared.settings import Database, Ingest, Mqtt
 
 log = structlog.get_logger()
-BATCH_BYTES: Final = 32 * 2**20  # PostgreSQL takes no parameter of 1 GB
+Backlog = tuple[Spool, Drain]
 
 
 def known_adapters() -> dict[str, Adapter]:
@@ -37,120 +39,72 @@ def run(
     broker_log: Path | None = None,
 ) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
-    store = Store(database)
+    _require_schema(database)
+    store = Store(database, deadline_s=settings.deadline_s)
     inlet: Inlet = Broker(mqtt)
-    health = telemetry.serve_health(
-        settings.health_port,
-        lambda: {
-            "ok": inlet.alive and inlet.subscribed and store.healthy,
-            "broker_connected": inlet.alive and inlet.subscribed,
-            "database": store.healthy,
-            "waiting": inlet.inbox.qsize(),
-        },
-    )
-    try:
-        inlet.start()
-        inlet.subscribe(store.fleet.filters)
-        inlet.require_subscribed()
-        if broker_log:
-            violations.follow(broker_log, mqtt.monitor_url, stop)
-        _loop(store, inlet, settings, stop)
-    finally:
-        inlet.stop()
-        store.close()
-        if health:
-            health.shutdown()
+    with _spooling(database, settings, store) as backlog:
+        keeper = Keeper(store, known_adapters(), stop, backlog)
+        health = telemetry.serve_health(
+            settings.health_port,
+            lambda: {
+                "ok": inlet.alive and inlet.subscribed and store.healthy,
+                "broker_connected": inlet.alive and inlet.subscribed,
+                "database": store.healthy,
+                "waiting": inlet.inbox.qsize(),
+            },
+        )
+        try:
+            inlet.start()
+            inlet.subscribe(store.fleet.filters)
+            inlet.require_subscribed()
+            if broker_log:
+                violations.follow(broker_log, mqtt.monitor_url, stop)
+            _loop(keeper, store, inlet, settings, stop)
+        finally:
+            inlet.stop()
+            store.close()
+            if health:
+                health.shutdown()
 
 
-def _loop(store: Store, inlet: Inlet, settings: Ingest, stop: threading.Event) -> None:
+def _require_schema(database: Database) -> None:
+    engine = sync_engine(database, INGEST)
+    migrate.ready(engine, database)
+    engine.dispose()
+
+
+@contextmanager
+def _spooling(database: Database, settings: Ingest, store: Store) -> Iterator[Backlog | None]:
+    """The spool and its drain, where there is to be one; what is in it stays for the next start."""
+    if settings.spool is None:
+        yield None
+        return
     sources = known_adapters()
+
+    def is_personal(topic: str) -> bool:
+        return any(each.is_personal(topic) for each in sources.values())
+
+    def arrive() -> Store:
+        return Store(database, deadline_s=settings.deadline_s, session=INGEST_BACKLOG)
+
+    spool = Spool(settings.spool, settings.spool_bytes, is_personal)
+    drain = Drain(spool, arrive, sources, live=lambda: store.healthy)
+    drain.start()
+    try:
+        yield spool, drain
+    finally:
+        drain.stop()
+        spool.close()
+
+
+def _loop(
+    keeper: Keeper, store: Store, inlet: Inlet, settings: Ingest, stop: threading.Event
+) -> None:
     while not stop.is_set():
         if not inlet.alive:
             raise RuntimeError("the MQTT network thread has died: see the log above")
-        messages = _gather(inlet.inbox, settings)
-        try:
-            if store.refresh():
-                inlet.subscribe(store.fleet.filters)
-            if messages:
-                _commit(store, sources, messages)
-        except psycopg.Error:
-            log.exception("batch_not_committed", messages=len(messages))
-            _retry(store, sources, messages, stop)
-            inlet.subscribe(store.fleet.filters)  # a NOTIFY may have been missed
-        if not stop.is_set():
+        messages = batch.gather(inlet.inbox, settings)
+        if keeper.registry_changed():
+            inlet.subscribe(store.fleet.filters)
+        if keeper.keep(messages):
             inlet.ack(messages)
-
-
-def _gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Message]:
-    """Up to a full batch, waiting for no more than batch_ms after its first message."""
-    try:
-        messages = [inbox.get(timeout=0.2)]
-    except queue.Empty:
-        return []
-    deadline = time.monotonic() + settings.batch_ms / 1000
-    size = len(messages[0].payload)
-    while len(messages) < settings.batch_size and size < BATCH_BYTES:
-        try:
-            messages.append(inbox.get(timeout=max(0.0, deadline - time.monotonic())))
-            size += len(messages[-1].payload)
-        except queue.Empty:
-            break
-    return messages
-
-
-def _retry(
-    store: Store,
-    sources: Mapping[str, Adapter],
-    messages: Sequence[Message],
-    stop: threading.Event,
-) -> None:
-    """Until it is committed or we are stopped: an uncommitted batch is never acknowledged."""
-    while not stop.is_set():
-        store.reconnect(stop)
-        try:
-            if messages and not stop.is_set():
-                _commit(store, sources, messages)
-            return
-        except psycopg.Error:
-            log.exception("batch_not_committed", messages=len(messages))
-
-
-def _commit(store: Store, sources: Mapping[str, Adapter], messages: Sequence[Message]) -> None:
-    batch = _prepare(store, sources, messages)
-    with telemetry.BATCH_SECONDS.time():
-        written = store.write(batch)
-    telemetry.BATCH_MESSAGES.observe(len(batch))
-    for outcome, count in written._asdict().items():
-        telemetry.MESSAGES.labels(outcome).inc(count)
-
-
-def _prepare(
-    store: Store, sources: Mapping[str, Adapter], messages: Sequence[Message]
-) -> list[Prepared]:
-    """Prepare all; those that met a gap in the registry once more, after it was filled."""
-    batch = [pipeline.prepare(message, store.fleet, sources) for message in messages]
-    if _fill_gaps(store, batch):
-        return [
-            pipeline.prepare(p.message, store.fleet, sources) if _met_gap(p) else p for p in batch
-        ]
-    return batch
-
-
-def _met_gap(prepared: Prepared) -> bool:
-    return bool(prepared.missing) or (
-        prepared.refused is not None
-        and prepared.refused.reason in ("unknown_device", "unknown_source")
-    )
-
-
-def _fill_gaps(store: Store, batch: Sequence[Prepared]) -> bool:
-    """Datastreams that devices without a profile begin; devices applied a moment ago."""
-    missing: dict[int, set[str]] = {}
-    for prepared in batch:
-        if prepared.device and prepared.missing:
-            missing.setdefault(prepared.device.id, set()).update(prepared.missing)
-    for device_id, names in missing.items():
-        store.add_datastreams(device_id, sorted(names))
-    if missing:
-        return True
-    return any(_met_gap(prepared) for prepared in batch) and store.reload_for_unknown()

@@ -10,14 +10,23 @@ from shared.settings import network
 
 
 class Ingest(BaseSettings):
-    """How messages are gathered into transactions."""
+    """How messages are gathered into transactions, and where they wait while none can be made."""
 
-    model_config = SettingsConfigDict(env_prefix="LAB_INGEST_")
+    model_config = SettingsConfigDict(env_prefix="LAB_INGEST_", env_ignore_empty=True)
 
     batch_size: int = Field(default=2000, ge=1, le=20_000, description="messages per transaction")
     batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a full batch")
     health_port: int = Field(
         default=0, ge=0, le=65535, description="/healthz and /metrics; 0 is off"
+    )
+    spool: Path | None = Field(
+        default=None, description="folder; for a sender that does not keep what is unacknowledged"
+    )
+    spool_bytes: int = Field(
+        default=2 * 2**30, ge=2**20, description="most on disk; beyond it nothing is acknowledged"
+    )
+    deadline_s: float = Field(
+        default=10.0, gt=0, le=300, description="for a commit; doubles while it is tried again"
     )
 
 

@@ -15,6 +15,7 @@ from services.ingest.spool.drain import Drain
 from services.ingest.spool.spool import Spool
 from services.ingest.store import Store
 from services.ingest.uplink import Adapter
+from services.ingest.watch import Watch
 from shared import telemetry
 from shared.db import migrate
 from shared.db.engine import sync_engine
@@ -44,15 +45,9 @@ def run(
     inlet: Inlet = Broker(mqtt)
     with _spooling(database, settings, store) as backlog:
         keeper = Keeper(store, known_adapters(), stop, backlog)
-        health = telemetry.serve_health(
-            settings.health_port,
-            lambda: {
-                "ok": inlet.alive and inlet.subscribed and store.healthy,
-                "broker_connected": inlet.alive and inlet.subscribed,
-                "database": store.healthy,
-                "waiting": inlet.inbox.qsize(),
-            },
-        )
+        watch = Watch(inlet, store, keeper, backlog, mqtt.monitor_url)
+        watch.expose()
+        health = telemetry.serve_health(settings.health_port, watch.state)
         try:
             inlet.start()
             inlet.subscribe(store.fleet.filters)

@@ -15,7 +15,7 @@ from shared.settings import Database
 
 # A server that is paused accepts connections and says nothing; a cut line says nothing at all.
 _PATIENCE: Final[dict[str, Any]] = {
-    "connect_timeout": 10,
+    "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,

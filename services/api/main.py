@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import uvicorn
 
 from services.api.app import create_app
-from services.api.gate.connection import HEADER_BYTES, protocol
-from services.api.gate.peer import Peers
 from services.api.live import Hub
 from shared.db import migrate
 from shared.db.access import first_run
 from shared.db.engine import sync_engine
 from shared.errors import OperatorError
+from shared.http.connection import HEADER_BYTES, protocol
+from shared.http.peer import Peers
 from shared.settings import Access, Api, Database, variable
 
 KEEP_ALIVE_S = 5
@@ -77,7 +77,7 @@ def server(
         ws="none",
         h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
-        proxy_headers=False,  # it would believe anybody on loopback; services/api/gate/peer.py
+        proxy_headers=False,  # it would believe anybody on loopback; shared/http/peer.py
         ssl_certfile=api.tls_cert,
         ssl_keyfile=api.tls_key,
         ssl_ciphers=CIPHERS,

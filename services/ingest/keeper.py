@@ -9,10 +9,8 @@ import psycopg
 import structlog
 
 from services.ingest import batch
-from services.ingest.batch import Adapters
-from services.ingest.spool.drain import Drain
-from services.ingest.spool.spool import Spool, SpoolFull
-from services.ingest.store import Store
+from services.ingest.parts import Parts
+from services.ingest.spool.spool import SpoolFull
 from services.ingest.uplink import Message
 
 log = structlog.get_logger()
@@ -22,18 +20,12 @@ AGAIN_S: Final = 0.2
 class Keeper:
     """The live path. Without a spool a batch is tried again until the database takes it."""
 
-    def __init__(
-        self,
-        store: Store,
-        adapters: Adapters,
-        stop: threading.Event,
-        backlog: tuple[Spool, Drain] | None,
-    ) -> None:
-        self._store = store
-        self._adapters = adapters
+    def __init__(self, opened: Parts, stop: threading.Event) -> None:
+        self._store = opened.store
+        self._adapters = opened.adapters
         self._stop = stop
-        self._spool: Spool | None = backlog[0] if backlog else None
-        self._drain: Drain | None = backlog[1] if backlog else None
+        self._spool = opened.backlog[0] if opened.backlog else None
+        self._drain = opened.backlog[1] if opened.backlog else None
         self._renewed = False
         self.holds_since: datetime | None = None  # arrival of the oldest message not yet durable
 
@@ -53,6 +45,11 @@ class Keeper:
             return False
         finally:
             self.holds_since = None
+
+    @property
+    def filters(self) -> list[str]:
+        """What is to be received."""
+        return self._store.fleet.filters
 
     def registry_changed(self) -> bool:
         """Whether somebody applied a site, or may have while the database was away."""

@@ -8,9 +8,7 @@ from prometheus_client import Gauge
 
 from services.ingest.inlet import Inlet
 from services.ingest.keeper import Keeper
-from services.ingest.spool.drain import Drain
-from services.ingest.spool.spool import Spool
-from services.ingest.store import Store
+from services.ingest.parts import Parts
 from shared import broker_monitor, telemetry
 from shared.broker_monitor import MonitorUnreachable
 
@@ -20,9 +18,8 @@ class Watch:
     """Looks at the parts of a running ingest."""
 
     inlet: Inlet
-    store: Store
+    opened: Parts
     keeper: Keeper
-    backlog: tuple[Spool, Drain] | None
     monitor_url: str | None
 
     def expose(self) -> None:
@@ -30,10 +27,10 @@ class Watch:
         told: list[tuple[Gauge, Callable[[], float]]] = [
             (telemetry.LAG, self._lag),
             (telemetry.RECEIVES, lambda: self.inlet.alive),
-            (telemetry.DATABASE, lambda: self.store.healthy),
+            (telemetry.DATABASE, lambda: self.opened.store.healthy),
         ]
-        if self.backlog:
-            spool, drain = self.backlog
+        if self.opened.backlog:
+            spool, drain = self.opened.backlog
             told += [
                 (telemetry.SPOOL_BYTES, lambda: spool.size),
                 (telemetry.SPOOL_MESSAGES, lambda: spool.messages),
@@ -48,13 +45,13 @@ class Watch:
     def state(self) -> dict[str, object]:
         """For /healthz. `ok`: everything works; a spool that fills loses nothing, yet is not ok."""
         connected = self.inlet.alive and self.inlet.subscribed
-        full = self.backlog[0].full if self.backlog else None
-        drains = self.backlog is None or self.backlog[1].alive
+        full = self.opened.backlog[0].full if self.opened.backlog else None
+        drains = self.opened.backlog is None or self.opened.backlog[1].alive
         return {
-            "ok": connected and self.store.healthy and full is None and drains,
+            "ok": connected and self.opened.store.healthy and full is None and drains,
             "broker_connected": connected,
             "network_thread": self.inlet.alive,
-            "database": self.store.healthy,
+            "database": self.opened.store.healthy,
             "waiting": self.inlet.inbox.qsize(),
             "lag_s": round(self._lag(), 1),
             "broker_pending": self._pending(),
@@ -75,9 +72,9 @@ class Watch:
             return None
 
     def _spool(self) -> dict[str, object] | None:
-        if self.backlog is None:
+        if self.opened.backlog is None:
             return None
-        spool, drain = self.backlog
+        spool, drain = self.opened.backlog
         return {
             "bytes": spool.size,
             "messages": spool.messages,

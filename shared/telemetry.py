@@ -20,6 +20,20 @@ BATCH_MESSAGES = Histogram(
 )
 IN_FLIGHT = Gauge("lab_ingest_in_flight", "Messages delivered and not yet acknowledged")
 CONNECTED = Gauge("lab_ingest_broker_connected", "1 while the broker connection stands")
+RECEIVES = Gauge("lab_ingest_receiving", "1 while the thread that receives messages runs")
+DATABASE = Gauge("lab_ingest_database_connected", "1 while live messages are committed")
+LAG = Gauge("lab_ingest_lag_seconds", "Age of the oldest message received and not yet durable")
+PENDING = Gauge("lab_ingest_broker_pending_messages", "What the broker holds; NaN: it does not say")
+SPOOL_BYTES = Gauge("lab_ingest_spool_bytes", "Size of the spool on disk")
+SPOOL_MESSAGES = Gauge("lab_ingest_spool_messages", "Messages that wait in the spool")
+SPOOL_FULL = Gauge(
+    "lab_ingest_spool_full", "1 while nothing more is taken: nothing is acknowledged"
+)
+SPOOL_DRAINS = Gauge("lab_ingest_spool_drain_running", "1 while the thread that drains runs")
+SPOOLED = Counter("lab_ingest_spooled_messages_total", "Messages made durable in the spool")
+DRAINED = Counter("lab_ingest_drained_messages_total", "Messages of the spool that were committed")
+SPOOL_DAMAGED = Counter("lab_ingest_spool_damaged_total", "Places in the spool that no longer read")
+PUSHES = Counter("lab_push_requests_total", "Requests to push a message, by answer", ["status"])
 VIOLATIONS = Counter(
     "lab_broker_violations_total", "What the broker refused, by its log", ["user", "kind"]
 )

@@ -23,6 +23,7 @@ from services.api.problem import BUSY, DOWN, GUARDED, REFUSED, Fault, Problem
 from services.api.web import pages
 from shared.db.engine import async_engine
 from shared.db.session import API_READ, API_WRITE
+from shared.http.refusal import Refused
 from shared.settings import Access, Api, Database, load
 
 TITLE: Final = "Living lab"
@@ -74,7 +75,7 @@ def create_app(
     app.state.api = api or Api()
     app.state.limits = Limits.of(app.state.api)
     problem.install(app)
-    app.add_exception_handler(refusal.Refused, refusal.answered)
+    app.add_exception_handler(Refused, refusal.answered)
     app.add_middleware(Head)
     for prefix, router in _routers():
         told = {**REFUSED, **BUSY, **DOWN, **GUARDED}

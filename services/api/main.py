@@ -8,23 +8,19 @@ from datetime import UTC, datetime
 import uvicorn
 
 from services.api.app import create_app
-from services.api.gate.connection import HEADER_BYTES, protocol
-from services.api.gate.peer import Peers
 from services.api.live import Hub
 from shared.db import migrate
 from shared.db.access import first_run
 from shared.db.engine import sync_engine
-from shared.errors import OperatorError
+from shared.http import listener
+from shared.http.connection import HEADER_BYTES, protocol
+from shared.http.peer import Peers
 from shared.settings import Access, Api, Database, variable
 
 KEEP_ALIVE_S = 5
 HANDSHAKE_S = 10.0
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 GRACE_S = 2  # for answers under way; live streams are ended at once
-
-
-class PortTaken(OperatorError):
-    """Something else listens on the API's port, or it may not be opened."""
 
 
 class Server(uvicorn.Server):
@@ -54,11 +50,11 @@ def run(database: Database, api: Api, access: Access, monitor_url: str | None = 
     finally:
         engine.dispose()
     # uvicorn raises the signal anew once it has stopped in good order.
-    with listening(api) as listener, suppress(KeyboardInterrupt):
+    with listening(api) as opened, suppress(KeyboardInterrupt):
         running = server(database, monitor_url, access=access, api=api)
         for line in welcome:
             print(line, flush=True)  # noqa: T201 - for whoever started it, and not for a log
-        running.run(sockets=[listener])
+        running.run(sockets=[opened])
 
 
 def server(
@@ -77,7 +73,7 @@ def server(
         ws="none",
         h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
-        proxy_headers=False,  # it would believe anybody on loopback; services/api/gate/peer.py
+        proxy_headers=False,  # it would believe anybody on loopback; shared/http/peer.py
         ssl_certfile=api.tls_cert,
         ssl_keyfile=api.tls_key,
         ssl_ciphers=CIPHERS,
@@ -91,16 +87,4 @@ def server(
 
 def listening(api: Api) -> socket.socket:
     """An open socket at the address of `api`; raises PortTaken naming the setting."""
-    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((api.host, api.port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"{variable(Api, 'port')}: cannot listen on {api.host}:{api.port}: {error.strerror};"
-            " stop what uses it or set another port"
-        ) from None
-    return listener
+    return listener.listening(api.host, api.port, variable(Api, "port"))

@@ -25,6 +25,7 @@ from shared.settings import (
     Database,
     Ingest,
     Mqtt,
+    Push,
     Retention,
     load,
 )
@@ -38,6 +39,14 @@ def ingest() -> None:
     from services.ingest.main import run  # each service imports what it needs, no more
 
     run(load(Database), load(Mqtt), load(Ingest), stop_on_signals(), load(Broker).log)
+
+
+@app.command()
+def push() -> None:
+    """Take messages over HTTP (POST /v1/ingest/SITE.SOURCE) and write them, as ingest does."""
+    from services.ingest.push.main import run
+
+    run(load(Database), load(Push), load(Ingest), stop_on_signals())
 
 
 @app.command()

@@ -1,47 +1,77 @@
 """Ingest's side of the database: the registry snapshot and the batch connection, kept alive."""
 
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
 import structlog
 
 from services.ingest import fleet, writer
+from services.ingest.deadline import within
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Refused
-from shared.db import migrate
 from shared.db.change import REGISTRY_CHANNEL
-from shared.db.engine import DatabaseUnreachable, connect, sync_engine
-from shared.db.session import INGEST
+from shared.db.engine import DatabaseUnreachable, connect
+from shared.db.session import INGEST, Session
 from shared.settings import Database
 
 log = structlog.get_logger()
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _RELOAD_AT_MOST_EVERY_S: Final = 1.0
+_LONGEST_S: Final = 300.0
+# Faults of what is written, not of the database; too large for an index is an OperationalError.
+_OF_DATA: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 
 
 class Store:
-    """Two connections: one writes batches, one listens for registry changes and reads it."""
+    """Two connections: one writes batches, one listens for registry changes and reads it.
 
-    def __init__(self, database: Database) -> None:
-        engine = sync_engine(database, INGEST)
-        migrate.ready(engine, database)
-        engine.dispose()
+    deadline_s: how long the database may take for one batch. What takes longer has twice the time
+    when it is tried again, so that a slow disk is no dead end.
+    """
+
+    def __init__(
+        self, database: Database, *, deadline_s: float = 10.0, session: Session = INGEST
+    ) -> None:
         self._database = database
+        self._session = session
+        self._deadline_s = self._patience_s = deadline_s
+        self._attempts = 0
+        self._try_at = 0.0
         self.healthy = True
         self._connect()
 
     def _connect(self) -> None:
-        self._writing = connect(self._database, INGEST)
-        writer.prepare_session(self._writing)
-        self._listening = connect(self._database, INGEST, autocommit=True)
-        self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
+        self._writing = connect(self._database, self._session)
+        with self._answered(self._writing):
+            writer.prepare_session(self._writing)
+        self._listening = connect(self._database, self._session, autocommit=True)
+        with self._answered(self._listening):
+            self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
         self._load()
 
+    @contextmanager
+    def _answered(self, connection: psycopg.Connection) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            with within(connection, self._patience_s):
+                yield
+        except psycopg.OperationalError:
+            if time.monotonic() - begun >= self._patience_s:
+                self._patience_s = min(2 * self._patience_s, _LONGEST_S)
+            raise
+        self._patience_s = self._deadline_s
+
+    @property
+    def usable(self) -> bool:
+        """Whether both connections stand, as far as this side can tell."""
+        return not (self._writing.closed or self._listening.closed)
+
     def _load(self) -> None:
-        self.fleet = fleet.load(self._listening)
+        with self._answered(self._listening):
+            self.fleet = fleet.load(self._listening)
         self._loaded_at = time.monotonic()
 
     def refresh(self) -> bool:
@@ -60,14 +90,16 @@ class Store:
 
     def add_datastreams(self, device_id: int, properties: Iterable[str]) -> None:
         """Make datastreams a device without a profile has just begun to send."""
-        fleet.add_datastreams(self._listening, device_id, properties)
+        with self._answered(self._listening):
+            fleet.add_datastreams(self._listening, device_id, properties)
         self._load()
 
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
-            return writer.write(self._writing, batch)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            with self._answered(self._writing):
+                return writer.write(self._writing, batch)
+        except _OF_DATA as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 halves = self.write(batch[:middle]), self.write(batch[middle:])
@@ -77,21 +109,24 @@ class Store:
             log.warning("database_refused_message", topic=batch[0].message.topic, error=str(error))
             return self.write([_refused(batch[0], error)])
 
-    def reconnect(self, stop: threading.Event) -> None:
-        """Try for ever, or until `stop`: what is not committed is not acknowledged."""
+    def reconnect(self) -> bool:
+        """Try once, unless the last time is too short a while ago; whether the database answers."""
         self.healthy = False
-        for attempt in range(10**9):
-            if stop.wait(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]):
-                return
-            try:
-                self.close()
-                self._connect()
-            except (DatabaseUnreachable, psycopg.Error) as error:
-                log.warning("database_away", error=str(error).splitlines()[0])
-            else:
-                self.healthy = True
-                log.info("database_back")
-                return
+        if time.monotonic() < self._try_at:
+            return False
+        try:
+            self.close()
+            self._connect()
+        except (DatabaseUnreachable, psycopg.Error) as error:
+            log.warning("database_away", error=str(error).splitlines()[0])
+            pause = _BACKOFF_S[min(self._attempts, len(_BACKOFF_S) - 1)]
+            self._try_at = time.monotonic() + pause
+            self._attempts += 1
+            return False
+        self._attempts = 0
+        self.healthy = True
+        log.info("database_back")
+        return True
 
     def close(self) -> None:
         """Close both connections."""

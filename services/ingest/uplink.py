@@ -4,8 +4,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from services.ingest.pushed import Pushed
 
 EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
 CLOCK_LEAD: Final = timedelta(minutes=10)
@@ -127,6 +130,8 @@ class Adapter:
     name: str
     parse: Callable[[Message], Uplink | Feedback]
     is_personal: Callable[[str], bool] = lambda _: False  # by topic: never kept among rejects
+    # The topic of what is pushed over HTTP, as over MQTT; None: the sender names it.
+    topic_of: "Callable[[Pushed], str] | None" = None
 
 
 def identity(topic: str, key: str) -> UUID:

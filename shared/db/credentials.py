@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 import bcrypt
@@ -48,6 +49,23 @@ class Listed:
 def grants(connection: Connection) -> list[Grant]:
     """Every credential in force with the filters its source has now."""
     return [Grant(user, hash_, tuple(sorted(f))) for user, hash_, f in connection.execute(_GRANTS)]
+
+
+def hashes(connection: Connection) -> dict[str, str]:
+    """User name → bcrypt hash of every credential in force."""
+    return {grant.user: grant.password_hash for grant in grants(connection)}
+
+
+def matches(password_hash: str | None, password: str) -> bool:
+    """Whether the password is the one; takes as long where there is none."""
+    said = password.encode("utf-8", "surrogatepass")
+    right = bcrypt.checkpw(said[:72], (password_hash or _nobodys()).encode())
+    return right and password_hash is not None and len(said) <= 72
+
+
+@cache
+def _nobodys() -> str:
+    return bcrypt.hashpw(secrets.token_bytes(_PASSWORD_BYTES), bcrypt.gensalt(_ROUNDS)).decode()
 
 
 def replace(connection: Connection, source: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Engines and connections: sync for ingest and analytics, async for the API."""
 
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,6 +13,14 @@ from shared.db.session import API_READ, CLI, Session
 from shared.errors import OperatorError
 from shared.settings import Database
 
+# A server that is paused accepts connections and says nothing; a cut line says nothing at all.
+_PATIENCE: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
 
 class DatabaseUnreachable(OperatorError):
     """Nothing answers at LAB_DATABASE_URL, or it refuses us."""
@@ -22,7 +31,9 @@ def connect(
 ) -> psycopg.Connection:
     """One psycopg connection in UTC; raises DatabaseUnreachable."""
     try:
-        return psycopg.connect(database.url, autocommit=autocommit, options=session.options)
+        return psycopg.connect(
+            database.url, autocommit=autocommit, options=session.options, **_PATIENCE
+        )
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(unreachable(database, error)) from error
 
@@ -33,7 +44,7 @@ def sync_engine(database: Database, session: Session = CLI) -> Engine:
         _dialect_url(database),
         pool_size=4,
         pool_pre_ping=True,
-        connect_args={"options": session.options},
+        connect_args={"options": session.options, **_PATIENCE},
     )
 
 

@@ -47,6 +47,9 @@ API_READ: Final = Session(
 )
 API_WRITE: Final = Session("lab-api-write", statement=10, lock=5, idle=30, schema=SCHEMA)
 INGEST: Final = Session("lab-ingest", statement=300, lock=60, idle=60)
+# Drains a spool beside live messages: it lets them pass, and tries again.
+INGEST_BACKLOG: Final = Session("lab-ingest-backlog", statement=300, lock=2, idle=60)
+PUSH: Final = Session("lab-push", statement=10, lock=5, idle=30)
 ANALYTICS: Final = Session("lab-analytics", statement=3600, lock=60, idle=3600)
 CLI: Final = Session("lab-cli", statement=0, lock=0, idle=0)
-SESSIONS: Final = (API_READ, API_WRITE, INGEST, ANALYTICS, CLI)
+SESSIONS: Final = (API_READ, API_WRITE, INGEST, INGEST_BACKLOG, PUSH, ANALYTICS, CLI)

@@ -58,6 +58,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "event:read": _by(*_DUTY),
     "uplink:read": _by(*_DUTY, audited=True),  # whatever a device sent, as it sent it
     "reject:read": _by(*_DUTY, audited=True),
+    "ingest:push": _by(*_DUTY),  # messages over HTTP, to sources of those sites
     "metrics:read": _by(*_DUTY, everywhere=True),
     "user:read": _by("admin", everywhere=True),
     "key:read": _by("admin", everywhere=True),

@@ -8,12 +8,13 @@ from pydantic_settings import BaseSettings
 from shared.errors import OperatorError
 from shared.settings.alerts import SMTP_PORTS, Alerts, addresses, quiet_hours, signing_key
 from shared.settings.audit import Audit
+from shared.settings.push import Push
 from shared.settings.servers import USUAL_CLIENT_ID, Broker, Database, Mqtt
 from shared.settings.services import Access, Analytics, Api, Ingest, Log, Retention
 
 Section = TypeVar("Section", bound=BaseSettings)
 SECTIONS: tuple[type[BaseSettings], ...] = (
-    *(Database, Mqtt, Broker, Ingest, Analytics, Retention, Alerts, Audit, Api, Access, Log),
+    *(Database, Mqtt, Broker, Ingest, Push, Analytics, Retention, Alerts, Audit, Api, Access, Log),
 )
 __all__ = [
     "SECTIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "Ingest",
     "Log",
     "Mqtt",
+    "Push",
     "Retention",
     "SettingsError",
     "addresses",

@@ -46,13 +46,13 @@ def base_url(url: str) -> str:
     return parts.geturl()
 
 
-def require_certificate(cert: Path | None, key: Path | None) -> None:
+def require_certificate(cert: Path | None, key: Path | None, prefix: str = "LAB_API") -> None:
     """Raise ValueError unless both are absent, or a certificate and the key that belongs to it."""
     if cert is None and key is None:
         return
     if cert is None or key is None:
         missing, other = ("tls_cert", "KEY") if cert is None else ("tls_key", "CERT")
-        raise ValueError(f"{missing}: must be set with LAB_API_TLS_{other}")
+        raise ValueError(f"{missing}: must be set with {prefix}_TLS_{other}")
     for field, path in (("tls_cert", cert), ("tls_key", key)):
         try:
             path.read_bytes()

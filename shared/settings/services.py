@@ -12,7 +12,7 @@ from shared.settings.address import plain, require_port
 
 
 class Ingest(BaseSettings):
-    """How messages are gathered into transactions."""
+    """How messages are gathered into transactions, and where they wait while none can be made."""
 
     model_config = SettingsConfigDict(env_prefix="LAB_INGEST_", env_ignore_empty=True)
 
@@ -26,6 +26,16 @@ class Ingest(BaseSettings):
     )
     nats_url: SecretStr | None = Field(
         default=None, description="nats:// or tls://user:password@host:port, commas for several"
+    )
+
+    spool: Path | None = Field(
+        default=None, description="folder; for a sender that does not keep what is unacknowledged"
+    )
+    spool_bytes: int = Field(
+        default=2 * 2**30, ge=2**20, description="most on disk; beyond it nothing is acknowledged"
+    )
+    deadline_s: float = Field(
+        default=10.0, gt=0, le=300, description="for a commit; doubles while it is tried again"
     )
 
     @property

@@ -20,8 +20,9 @@ from shared.settings import Database, Ingest, Mqtt
 class Bench:
     """A running ingest, and a publisher that waits for its acknowledgements."""
 
-    def __init__(self, broker: Broker, engine: Engine) -> None:
+    def __init__(self, broker: Broker, engine: Engine, health_port: int = 0) -> None:
         self.engine = engine
+        self.health_port = health_port
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="publisher")
         self.client.max_inflight_messages_set(500)
         place = Mqtt(url=broker.url)
@@ -67,17 +68,24 @@ class Bench:
 
 
 @contextmanager
-def ingesting(database: Database, engine: Engine, broker: Broker) -> Iterator[Bench]:
+def ingesting(
+    database: Database, engine: Engine, broker: Broker, **settings: Any
+) -> Iterator[Bench]:
     """Ingest in a thread; it must have ended when the context does."""
     stop, port = threading.Event(), free_port()
     worker = threading.Thread(
         target=main.run,
-        args=(database, Mqtt(url=broker.url), Ingest(health_port=port, batch_ms=20), stop),
+        args=(
+            database,
+            Mqtt(url=broker.url),
+            Ingest(health_port=port, batch_ms=20, **settings),
+            stop,
+        ),
         daemon=True,
     )
     worker.start()
     wait_healthy(port)
-    bench = Bench(broker, engine)
+    bench = Bench(broker, engine, port)
     yield bench
     bench.close()
     stop.set()

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 
 from services.api.access.hashing import AT_ONCE, WAITING, Hashing
 from services.api.access.own_page import csrf_token
-from services.api.gate.refusal import Refused
 from shared.db.access import back_off, principals, sessions
+from shared.http.refusal import Refused
 from tests import people
 from tests.integration import access_world
 from tests.people import PASSWORD

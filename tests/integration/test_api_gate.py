@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from services.api.access.guard import OPEN
 from services.api.app import create_app
-from services.api.gate import headers
 from services.api.problem import MEDIA_TYPE
+from shared.http import headers
 from shared.settings import Api, Database
 from tests.integration import api_world
 from tests.integration.test_api_problems import is_problem

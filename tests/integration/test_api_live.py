@@ -16,10 +16,11 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine, insert, text
 
-from services.api import live, main
+from services.api import live
 from services.api.main import Server, listening, server
 from shared.db import change, tables
 from shared.embedded.nats import free_port
+from shared.http.listener import PortTaken
 from shared.settings import Api, Database
 from tests import people
 from tests.integration import api_world
@@ -261,7 +262,7 @@ async def test_stopping_the_server_ends_open_streams(running: Running) -> None:
 def test_a_taken_port_is_one_line_naming_the_setting() -> None:
     with listening(Api(port=free_port())) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(main.PortTaken, match=f"LAB_API_PORT.*{port}") as told:
+        with pytest.raises(PortTaken, match=f"LAB_API_PORT.*{port}") as told:
             listening(Api(port=port))
     assert "\n" not in str(told.value)
 

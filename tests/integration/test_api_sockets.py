@@ -14,7 +14,7 @@ import pytest_asyncio
 from sqlalchemy import Engine
 
 from services.api import main
-from services.api.gate import body, connection, headers
+from shared.http import body, connection, headers
 from shared.settings import Database
 from tests import certificate, people
 from tests.compose import ROOT

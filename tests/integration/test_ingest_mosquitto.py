@@ -1,8 +1,6 @@
 """The same ingest on Mosquitto, over MQTT 3.1.1 and 5: what was queued meanwhile arrives."""
 
 import json
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,33 +11,21 @@ import pytest
 from sqlalchemy import Engine
 
 from services.ingest import main
-from shared.embedded.child import spawn, wait_until
-from shared.embedded.nats import Broker, free_port, listens
+from shared.embedded.nats import Broker, free_port
 from shared.settings import Database, Ingest, Mqtt
 from tests.integration.ingest_bench import Bench, wait_healthy
+from tests.integration.mosquitto import Mosquitto, needed
 from tests.integration.test_ingest_path import NOW, site
 
-PLACES = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"  # Debian puts servers off the path
-MOSQUITTO = shutil.which("mosquitto", path=PLACES)
-pytestmark = [
-    pytest.mark.database,
-    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
-]
+pytestmark = [pytest.mark.database, needed]
 MESSAGES = 3000  # beyond the 1000 that Mosquitto queues by default
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Broker]:
-    port = free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\n"
-        "max_queued_messages 100000\nmax_inflight_messages 2000\n"
-    )
-    child = spawn("mosquitto", [str(MOSQUITTO), "-c", str(config)], log=tmp_path / "mosquitto.log")
-    wait_until(lambda: listens(port), child, patience_s=60, what="did not listen")
-    yield Broker(f"mqtt://127.0.0.1:{port}", "", child)
-    child.stop()
+    running = Mosquitto(tmp_path)
+    yield running.broker
+    running.child.stop()
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])

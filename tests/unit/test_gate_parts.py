@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.api.gate.buckets import Buckets, owner
 from services.api.gate.host import name_of
-from services.api.gate.peer import Peers
-from services.api.gate.refusal import Refused
 from services.api.gate.streams import Streams
+from shared.http.buckets import Buckets, owner
+from shared.http.peer import Peers
+from shared.http.refusal import Refused
 from shared.settings.network import networks
 
 PROXIES = networks("10.0.0.0/8, 2001:db8:1::/48")

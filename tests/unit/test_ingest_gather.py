@@ -3,7 +3,7 @@
 import queue
 from datetime import UTC, datetime
 
-from services.ingest.main import BATCH_BYTES, _gather
+from services.ingest.batch import MOST_BYTES, gather
 from services.ingest.uplink import Message
 from shared.settings import Ingest
 
@@ -16,8 +16,8 @@ def waiting(count: int, size: int) -> "queue.SimpleQueue[Message]":
 
 
 def test_a_batch_holds_no_more_messages_than_set() -> None:
-    assert len(_gather(waiting(9, 10), Ingest(batch_size=4))) == 4
+    assert len(gather(waiting(9, 10), Ingest(batch_size=4))) == 4
 
 
 def test_a_batch_of_large_messages_ends_before_the_database_refuses_its_size() -> None:
-    assert len(_gather(waiting(9, BATCH_BYTES // 4), Ingest(batch_size=9))) == 4
+    assert len(gather(waiting(9, MOST_BYTES // 4), Ingest(batch_size=9))) == 4

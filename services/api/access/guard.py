@@ -23,11 +23,11 @@ from services.api.access.known import Known
 from services.api.access.visit import Visit, address_of
 from services.api.contract import require_known_parameters
 from services.api.gate.limits import Limits
-from services.api.gate.refusal import too_many
 from services.api.problem import Forbidden, Unauthenticated
 from shared.db.access import actor as actors
 from shared.db.access.actor import Actor
 from shared.domain.permission import PAGE, PERMISSIONS, covers
+from shared.http.refusal import too_many
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN: Final = "sign in, or send a key: Authorization: Bearer lab_…"

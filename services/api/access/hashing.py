@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, ParamSpec, TypeVar
 
-from services.api.gate.refusal import Refused
+from shared.http.refusal import Refused
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")

@@ -13,11 +13,11 @@ from services.api.access.credentials import shown
 from services.api.access.hashing import Hashing
 from services.api.access.known import Known
 from services.api.access.visit import address_of
-from services.api.gate.buckets import owner
 from shared import password as passwords
 from shared.db import audit
 from shared.db.access import back_off, principals, sessions
 from shared.db.tables import principal
+from shared.http.buckets import owner
 
 passwords.matches(None, "")  # prepared: the first unknown name takes no longer than the next
 

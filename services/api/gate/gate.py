@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.api.gate import body, headers, host
-from services.api.gate.buckets import owner
+from services.api.gate import host, refusal
 from services.api.gate.cors import Cors
 from services.api.gate.limits import Limits
-from services.api.gate.peer import Peers
-from services.api.gate.refusal import Refused, too_many
 from services.api.head import ENDLESS
+from shared.http import body, headers
+from shared.http.buckets import owner
+from shared.http.peer import Peers
+from shared.http.refusal import Refused, too_many
 from shared.settings import Api
 
 PROBE: Final = "/healthz"  # asked by whatever address a probe knows
@@ -51,7 +52,7 @@ class Gate:
                     return
                 receive = await body.arrived(scope, receive, self._body_bytes)
             except Refused as refused:
-                await refused.response(scope)(scope, receive, send)
+                await refusal.response(refused, scope)(scope, receive, send)
                 return
             except body.Gone:
                 return

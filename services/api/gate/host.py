@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from services.api.gate.refusal import Refused
+from shared.http.refusal import Refused
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from services.api.gate.buckets import Buckets
 from services.api.gate.streams import Streams
+from shared.http.buckets import Buckets
 from shared.settings import Api
 
 

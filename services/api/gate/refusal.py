@@ -1,43 +1,20 @@
-"""What is refused before, or beside, the routes: one exception, answered as a problem."""
-
-import math
-from collections.abc import Mapping
-from http import HTTPStatus
+"""What is refused before, or beside, the routes, as an answer."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from services.api import problem
+from shared.http.refusal import Refused
 
 
-class Refused(Exception):
-    """Not served; `status`, the words of it, and headers such as Retry-After."""
-
-    def __init__(
-        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers or {}
-
-    def response(self, scope: Scope) -> Response:
-        """The problem; what stands in the headers of the request cannot reach into it."""
-        request = Request({**scope, "headers": []})
-        return problem.answer(request, self.status, self.detail, headers=self.headers)
-
-
-def too_many(wait_s: float) -> Refused:
-    """Asked too often: come again after so many seconds."""
-    return Refused(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "too many requests in a short time; Retry-After says when to go on",
-        {"Retry-After": str(max(1, math.ceil(wait_s)))},
-    )
+def response(refused: Refused, scope: Scope) -> Response:
+    """The problem; what stands in the headers of the request cannot reach into it."""
+    request = Request({**scope, "headers": []})
+    return problem.answer(request, refused.status, refused.detail, headers=refused.headers)
 
 
 async def answered(request: Request, error: Exception) -> Response:
     """For exceptions raised inside the application."""
     assert isinstance(error, Refused)
-    return error.response(request.scope)
+    return response(error, request.scope)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
-from services.api.gate.refusal import Refused
+from shared.http.refusal import Refused
 
 _LATER: Final = {"Retry-After": "30"}
 

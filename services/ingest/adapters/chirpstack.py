@@ -24,6 +24,7 @@ from services.ingest.body import (
     read,
     require_same,
 )
+from services.ingest.pushed import Pushed
 from services.ingest.uplink import (
     Adapter,
     ByRadio,
@@ -274,4 +275,12 @@ def _undecoded(up: _Up) -> str | None:
     return "no decoded object: set a codec in the ChirpStack device profile"
 
 
-CHIRPSTACK = Adapter("chirpstack", parse)
+def topic_of(pushed: Pushed) -> str:
+    """Its HTTP integration posts the same JSON, the event in `?event=`."""
+    if (event := pushed.query.get("event")) is None:
+        raise Refused("bad_topic", "?event= is missing: ChirpStack's HTTP integration adds it")
+    application = pushed.text("deviceInfo", "applicationId")
+    return f"application/{application}/device/{pushed.text('deviceInfo', 'devEui')}/event/{event}"
+
+
+CHIRPSTACK = Adapter("chirpstack", parse, topic_of=topic_of)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from services.ingest.pushed import Pushed
 from services.ingest.senml import SenmlError, resolve
 from services.ingest.uplink import (
     Adapter,
@@ -155,4 +156,18 @@ def _feedback(site: str, message: Message) -> Feedback:
     )
 
 
-LAB = Adapter("lab", parse, is_personal)
+def topic_of(pushed: Pushed) -> str:
+    """`?device=KEY`, or SenML's base name; `?event=feedback` for what a citizen wrote."""
+    if pushed.query.get("event") == "feedback":
+        return f"livinglab/{pushed.site}/feedback"
+    device = pushed.query.get("device")
+    if device is None:
+        body = pushed.body()
+        first = body[0] if isinstance(body, list) and body else None
+        device = first.get("bn") if isinstance(first, dict) else None
+    if not isinstance(device, str) or not device:
+        raise Refused("bad_topic", "add ?device=KEY to the address, or ?event=feedback")
+    return f"livinglab/{pushed.site}/{device}/up"
+
+
+LAB = Adapter("lab", parse, is_personal, topic_of)

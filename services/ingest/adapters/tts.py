@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from services.ingest import decoded, health
 from services.ingest.body import read, require_same
+from services.ingest.pushed import Pushed
 from services.ingest.tts_body import (
     Body,
     Downlink,
@@ -226,4 +227,31 @@ _EVENTS: Final[Mapping[str, tuple[str, Callable[[Body, Any], _Detail]]]] = {
     "service_data": ("integration", _service),
 }
 
-TTS = Adapter("tts", parse)
+# Member of the body → the end of the topic on its MQTT server.
+_TOPICS: Final[Mapping[str, str]] = {
+    "uplink_message": "up",
+    "join_accept": "join",
+    "downlink_queued": "down/queued",
+    "downlink_sent": "down/sent",
+    "downlink_ack": "down/ack",
+    "downlink_nack": "down/nack",
+    "downlink_failed": "down/failed",
+    "location_solved": "location/solved",
+    "service_data": "service/data",
+}
+
+
+def topic_of(pushed: Pushed) -> str:
+    """Its webhooks post the same JSON. They do not tell the tenant: the source's filters do."""
+    body = pushed.body()
+    told = body if isinstance(body, dict) else {}
+    kind = next((end for name, end in _TOPICS.items() if told.get(name) is not None), None)
+    if kind is None:
+        raise Refused("unsupported_event", f"none of {', '.join(_TOPICS)}")
+    application = pushed.text("end_device_ids", "application_ids", "application_id")
+    owners = [each.split("/")[1] for each in pushed.filters if each.startswith("v3/")]
+    owner = next((each for each in owners if each.partition("@")[0] == application), application)
+    return f"v3/{owner}/devices/{pushed.text('end_device_ids', 'device_id')}/{kind}"
+
+
+TTS = Adapter("tts", parse, topic_of=topic_of)

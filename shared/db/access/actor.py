@@ -67,17 +67,13 @@ def by_key(connection: Connection, text: str) -> Actor | None:
     row = connection.execute(
         _select(api_key, api_key.c.digest == digest(text), api_key.c.revoked_at.is_(None))
     ).one_or_none()
-    if row is None:
-        return None
-    return Actor(
-        **_owner(connection, row, row.site_ids or ()),
-        via="key",
-        scopes=tuple(row.scopes),
-        site_ids=None if row.site_ids is None else frozenset(row.site_ids),
-        ends_at=row.expires_at,
-        seen_at=row.last_used_at,
-        prefix=row.prefix,
-    )
+    return None if row is None else _of_key(connection, row)
+
+
+def keys(connection: Connection) -> dict[bytes, Actor]:
+    """Every key that is in force, by its digest: for who must know them without the database."""
+    rows = connection.execute(_select(api_key, api_key.c.revoked_at.is_(None))).all()
+    return {bytes(row.digest): _of_key(connection, row) for row in rows}
 
 
 def by_session(
@@ -103,6 +99,18 @@ def seen(connection: Connection, actor: Actor, token: str, now: datetime) -> Non
     else:
         mine = session.c.digest == digest(token)
         connection.execute(update(session).where(mine).values(seen_at=now))
+
+
+def _of_key(connection: Connection, row: Row[Any]) -> Actor:
+    return Actor(
+        **_owner(connection, row, row.site_ids or ()),
+        via="key",
+        scopes=tuple(row.scopes),
+        site_ids=None if row.site_ids is None else frozenset(row.site_ids),
+        ends_at=row.expires_at,
+        seen_at=row.last_used_at,
+        prefix=row.prefix,
+    )
 
 
 def _select(table: Any, *conditions: Any) -> Select[Any]:

@@ -35,6 +35,13 @@ class Buckets:
             self._full_at.popitem(last=False)
         return 0.0
 
+    def wait(self, key: str, now: float) -> float:
+        """Seconds until there is a token of `key`, without taking one."""
+        if not self._interval:
+            return 0.0
+        full_at = max(self._full_at.get(key, now), now) + self._interval
+        return max(0.0, full_at - now - 60 - 1e-6)
+
 
 def owner(address: str) -> str:
     """What of an address belongs to one client: of IPv6 the first half."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope
 
-from services.api.gate.refusal import Refused
+from shared.http.refusal import Refused
 
 PATIENCE_S: Final = 10.0
 # The rest of what is being sent would be taken for the next request.

@@ -13,9 +13,9 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from services.api.gate import headers
-from services.api.gate.peer import Peers, parsed
-from services.api.problem import MEDIA_TYPE, Problem
+from shared.http import headers
+from shared.http.peer import Peers, parsed
+from shared.http.problem import MEDIA_TYPE, document
 
 HEADERS_S: Final = 10.0
 HEADER_BYTES: Final = 32 * 1024
@@ -59,8 +59,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def _answer(self, status: HTTPStatus, detail: str) -> None:
-        problem = Problem(title=status.phrase, status=status, detail=detail, instance="")
-        body = problem.model_dump_json().encode()
+        body = document(status, detail)
         told = {
             **headers.ALWAYS,
             **(headers.UNDER_TLS if self.scheme == "https" else {}),

@@ -1,0 +1,96 @@
+"""Batches made durable: committed, or else, where there is a spool, on its disk."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import psycopg
+import structlog
+
+from services.ingest import batch
+from services.ingest.parts import Parts
+from services.ingest.spool.spool import SpoolFull
+from services.ingest.uplink import Message
+
+log = structlog.get_logger()
+AGAIN_S: Final = 0.2
+
+
+class Keeper:
+    """The live path. Without a spool a batch is tried again until the database takes it."""
+
+    def __init__(self, opened: Parts, stop: threading.Event) -> None:
+        self._store = opened.store
+        self._adapters = opened.adapters
+        self._stop = stop
+        self._spool = opened.backlog[0] if opened.backlog else None
+        self._drain = opened.backlog[1] if opened.backlog else None
+        self._renewed = False
+        self.holds_since: datetime | None = None  # arrival of the oldest message not yet durable
+
+    def keep(self, messages: Sequence[Message]) -> bool:
+        """Whether they are durable; returns False only when stopped, or for nothing to keep."""
+        if messages:
+            self.holds_since = messages[0].received_at
+        try:
+            while not self._stop.is_set():
+                if self._committed(messages):
+                    return bool(messages)
+                if not messages:
+                    return False
+                if self._spooled(messages):
+                    return True
+                self._stop.wait(AGAIN_S)
+            return False
+        finally:
+            self.holds_since = None
+
+    @property
+    def filters(self) -> list[str]:
+        """What is to be received."""
+        return self._store.fleet.filters
+
+    def registry_changed(self) -> bool:
+        """Whether somebody applied a site, or may have while the database was away."""
+        renewed, self._renewed = self._renewed, False
+        if not self._store.healthy:
+            return renewed
+        try:
+            return self._store.refresh() or renewed
+        except psycopg.Error as error:
+            self._lost(error)
+            return renewed
+
+    def _committed(self, messages: Sequence[Message]) -> bool:
+        if not self._store.healthy and not self._back():
+            return False
+        try:
+            if messages:
+                batch.commit(self._store, self._adapters, messages)
+        except psycopg.Error as error:
+            self._lost(error, messages=len(messages))
+            return False
+        return True
+
+    def _spooled(self, messages: Sequence[Message]) -> bool:
+        if self._spool is None:
+            return False
+        try:
+            self._spool.append(messages)
+        except SpoolFull:
+            return False  # told in log, metric and health; tried again
+        return True
+
+    def _lost(self, error: psycopg.Error, **told: object) -> None:
+        log.error("database_lost", error=str(error), **told, exc_info=error)
+        self._store.healthy = False
+        if self._drain:
+            self._drain.answers.clear()
+
+    def _back(self) -> bool:
+        """With a spool the drain finds out when the database answers: nothing here waits for it."""
+        if self._drain and not self._drain.answers.is_set():
+            return False
+        self._renewed = self._store.reconnect()
+        return self._renewed

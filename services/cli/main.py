@@ -2,7 +2,18 @@
 
 import sys
 
-from services.cli import alerts, audit, commands, demo, keys, replaying, schema, sites, users
+from services.cli import (
+    alerts,
+    audit,
+    commands,
+    demo,
+    keys,
+    ledger,
+    replaying,
+    schema,
+    sites,
+    users,
+)
 from services.cli.app import app
 from services.cli.broker import violations
 from shared.errors import OperatorError
@@ -13,6 +24,7 @@ __all__ = [
     "commands",
     "demo",
     "keys",
+    "ledger",
     "main",
     "replaying",
     "schema",

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from services.ingest import device_event, feedback, rejects
+from services.ingest import device_event, feedback, frame_gaps, rejects
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Heard, Uplink
 from shared.db import change
@@ -47,6 +47,7 @@ def write(connection: psycopg.Connection, batch: Sequence[Prepared]) -> Written:
         stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
         counts = _ledger_counts(batch, outcomes, new_items)
         counts.update((cell, -n) for cell, n in rejects.redeem(cursor, stored).items())
+        counts.update(frame_gaps.count(cursor, stored))
         _count(cursor, counts)
         if cells:
             ids, hours = zip(*cells, strict=True)

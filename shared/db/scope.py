@@ -47,6 +47,7 @@ RULES: Final[Mapping[str, str]] = {
     "rejected": f"ARRAY[{ALL_SITES}] && {_SITES} OR {_through('source', 'source_id')}",
     "uplink": _through("device", "device_id"),
     "device_event": _through("device", "device_id"),
+    "frame_newest": _through("device", "device_id"),
     "datastream": _through("device", "device_id"),
     "finding": _through("pilot", "pilot_id"),
     "metric_value": _through("pilot", "pilot_id"),

@@ -14,6 +14,7 @@ from shared.db.tables.alert import alert
 from shared.db.tables.arrival import (
     change,
     device_event,
+    frame_newest,
     ledger,
     reading,
     reading_hourly,
@@ -49,6 +50,7 @@ __all__ = [
     "feedback_raw",
     "finding",
     "finding_action",
+    "frame_newest",
     "gateway",
     "job",
     "ledger",

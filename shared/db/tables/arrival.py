@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -112,7 +113,7 @@ ledger = Table(
     moment("hour"),
     Column(
         "kind", Text, nullable=False
-    ),  # stored, repeat, unkeyed, rejected:<reason>, item:<reason>
+    ),  # stored, repeat, unkeyed, frame_gap, rejected:<reason>, item:<reason>
     Column("n", BigInteger, nullable=False),
     Index(
         "ledger_cell_key",
@@ -123,4 +124,15 @@ ledger = Table(
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
+)
+# Where each device's frame counter stands: a later frame tells what was missed between.
+frame_newest = Table(
+    "frame_newest",
+    metadata,
+    Column("device_id", Integer, ForeignKey("device.id"), primary_key=True),
+    moment("at", null=True),
+    Column("f_cnt", BigInteger),  # -1: a join, after which counting begins anew
+    Column("uplink_id", UUID(as_uuid=False)),
+    Column("source_id", Integer),
+    moment("hour", null=True),
 )

@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from services.ingest import adapters, pipeline, violations
+from services.ingest import adapters, pipeline, task_runner, violations
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
 from services.ingest.pipeline import Prepared
@@ -54,6 +54,7 @@ def run(
         inlet.require_subscribed()
         if broker_log:
             violations.follow(broker_log, mqtt.monitor_url, stop)
+        task_runner.start(database, stop)
         _loop(store, inlet, settings, stop)
     finally:
         inlet.stop()

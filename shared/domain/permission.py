@@ -58,6 +58,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "event:read": _by(*_DUTY),
     "uplink:read": _by(*_DUTY, audited=True),  # whatever a device sent, as it sent it
     "reject:read": _by(*_DUTY, audited=True),
+    "reject:redrive": _by(*_DUTY),
+    "reading:reprocess": _by(*_DUTY),
+    "task:read": _by(*_DUTY),
     "metrics:read": _by(*_DUTY, everywhere=True),
     "user:read": _by("admin", everywhere=True),
     "key:read": _by("admin", everywhere=True),

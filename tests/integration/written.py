@@ -1,6 +1,7 @@
 """Messages straight through pipeline and writer, without a broker, at times the test chooses."""
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,6 +31,13 @@ class Ingest:
     def send(self, topic: str, body: Any, at: datetime) -> Written:
         """One message received at a time."""
         return self.take([message(topic, body, at)])
+
+    def renew(self) -> None:
+        """Wait until it knows what was applied a moment ago."""
+        patience = time.monotonic() + 60
+        while not self.store.refresh():
+            assert time.monotonic() < patience
+            time.sleep(0.02)
 
     def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:

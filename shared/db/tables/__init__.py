@@ -18,6 +18,7 @@ from shared.db.tables.arrival import (
     ledger,
     reading,
     reading_hourly,
+    reading_superseded,
     rejected,
     uplink,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "profile",
     "reading",
     "reading_hourly",
+    "reading_superseded",
     "rejected",
     "role_grant",
     "service_request",

@@ -65,6 +65,16 @@ reading = Table(
     Index("reading_datastream_id_time_key", "datastream_id", "time", unique=True),
     info={"hypertable": "time", "segment_by": "datastream_id"},
 )
+reading_superseded = Table(  # what a reprocessing replaced: its task is the revision
+    "reading_superseded",
+    metadata,
+    Column("revision", Integer, primary_key=True),
+    Column("datastream_id", Integer, primary_key=True),
+    Column("time", DateTime(timezone=True), primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("quality", SmallInteger, nullable=False),
+    Index("reading_superseded_datastream_id_time_idx", "datastream_id", "time"),
+)
 reading_hourly = Table(
     "reading_hourly",
     metadata,

@@ -173,22 +173,23 @@ def _select() -> Select[Any]:
     )
 
 
-async def _streams(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[int, Row[Any]]:
+async def _streams(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[int, Any]:
     """Property and unit of the datastreams that conflicts are about."""
     matches = [_CONFLICT.match(row.detail) for row in rows if row.reason == "conflict"]
     ids = {int(match[1]) for match in matches if match}
     if not ids:
         return {}
     query = select(datastream.c.id, datastream.c.property, datastream.c.unit)
-    found = await connection.execute(query.select_from(DATASTREAMS).where(datastream.c.id.in_(ids)))
-    return {row.id: row for row in found.all()}
+    query = query.select_from(DATASTREAMS).where(datastream.c.id.in_(ids))
+    found = (await connection.execute(query)).all()
+    return {row.id: row for row in found}
 
 
-def _told(row: Row[Any], streams: dict[int, Row[Any]]) -> dict[str, Any]:
+def _told(row: Row[Any], streams: dict[int, Any]) -> dict[str, Any]:
     return {**row._mapping, "conflict": _both(row, streams)}
 
 
-def _both(row: Row[Any], streams: dict[int, Row[Any]]) -> BothValues | None:
+def _both(row: Row[Any], streams: dict[int, Any]) -> BothValues | None:
     match = _CONFLICT.match(row.detail) if row.reason == "conflict" else None
     if match is None:
         return None

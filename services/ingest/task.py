@@ -94,6 +94,10 @@ class Desk:
         self.load()
         return [pipeline.prepare(each, self.fleet, self.adapters) for each in messages]
 
+    def write(self, batch: Sequence[Prepared]) -> writer.Written:
+        """Within the slice: as the live path does, in one piece."""
+        return writer.write(self.connection, batch)
+
     def close(self) -> None:
         """Close both connections, and with them the lock."""
         self.connection.close()

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import psycopg
 
-from services.ingest import writer
 from services.ingest.pipeline import Prepared
 from services.ingest.rejects import Counts, count
 from services.ingest.task import Desk, Kind, Result, Task
@@ -57,7 +56,7 @@ def _step(desk: Desk, task: Task, size: int, fault: psycopg.Error | None = None)
             if fault:
                 batch[0].refused = Refused("db_refused", str(fault).splitlines()[0])
                 batch[0].uplink = None
-            _redrive(connection, task, kept, batch)
+            _redrive(desk, task, kept, batch)
             return bool(kept)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         if fault:
@@ -66,9 +65,7 @@ def _step(desk: Desk, task: Task, size: int, fault: psycopg.Error | None = None)
         return _step(desk, task, 1, error if size == 1 else None)
 
 
-def _redrive(
-    connection: psycopg.Connection, task: Task, kept: Sequence[Kept], batch: Sequence[Prepared]
-) -> None:
+def _redrive(desk: Desk, task: Task, kept: Sequence[Kept], batch: Sequence[Prepared]) -> None:
     progress, dry = task.progress, task.args.get("dry_run", False)
     pairs = list(zip(kept, batch, strict=True))
     accepted = [(k, p) for k, p in pairs if p.refused is None]
@@ -76,11 +73,11 @@ def _redrive(
     if dry:
         progress["stored"] += len(accepted)
     elif accepted:
-        written = writer.write(connection, [p for _, p in accepted])
+        written = desk.write([p for _, p in accepted])
         progress["stored"] += written.stored
         progress["repeats"] += written.repeats
     if not dry:
-        with connection.cursor() as cursor:
+        with desk.connection.cursor() as cursor:
             count(cursor, _settle(cursor, accepted, refused))
     for _, p in refused:
         reason = p.refused.reason if p.refused else ""

@@ -69,10 +69,19 @@ class Site(_Part):
         return self
 
 
+class Clock(_Part):
+    """Which event times of a source are believed, and what is done without."""
+
+    earliest: Moment | None = None  # none: 2010
+    lead_s: int | None = Field(default=None, ge=0, le=7 * 86_400)  # none: 10 minutes
+    use: Literal["device", "arrival"] = "device"  # arrival: unusable ones take that of receipt
+
+
 class Source(_Part):
     key: Key
     adapter: str
     filters: list[str] = Field(min_length=1)
+    clock: Clock | None = None
 
     @model_validator(mode="after")
     def _filters_are_valid(self) -> Self:

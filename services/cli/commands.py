@@ -1,20 +1,9 @@
-"""`lab ingest|analytics|api|ledger|doctor`: the services, and looking at them."""
+"""`lab ingest|analytics|api|doctor`: the services, and looking at them."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from itertools import islice
-from typing import Annotated
-
-import orjson
 import typer
-from sqlalchemy import Connection
 
 from services.cli.app import app, stop_on_signals
 from services.cli.doctor import examine
-from shared import broker_monitor
-from shared.db import ledger as ledger_table
-from shared.db import migrate
-from shared.db.engine import sync_engine
 from shared.settings import (
     Access,
     Alerts,
@@ -29,8 +18,6 @@ from shared.settings import (
     Retention,
     load,
 )
-
-SHOWN_CELLS = 20
 
 
 @app.command()
@@ -64,44 +51,6 @@ def api() -> None:
     from services.api.main import run
 
     run(load(Database), load(Api), load(Access), load(Mqtt).monitor_url)
-
-
-@app.command()
-def ledger(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Where every message went: stored, rejected by reason, pending, repeats."""
-    settings, monitor = load(Database), load(Mqtt).monitor_url
-    engine = sync_engine(settings)
-    migrate.ready(engine, settings)
-    with engine.connect() as connection:
-        totals = asdict(ledger_table.totals(connection))
-        cells = list(islice(_cells(connection), None if as_json else SHOWN_CELLS + 1))
-    pending = broker_monitor.pending(monitor) if monitor else None
-    totals = {"published": None, "pending": pending, **totals}
-    if as_json:
-        items = [
-            {**asdict(c), "rejected_items": sum(c.rejected_items.values()), "frame_gaps": None}
-            for c in cells
-        ]
-        typer.echo(orjson.dumps({"totals": totals, "items": items}).decode())
-        return
-    for name, count in totals.items():
-        typer.echo(f"{name:16} {'unknown' if count is None else count}")
-    for c in cells[:SHOWN_CELLS]:
-        counted = {**c.rejected, **{f"item {k}": n for k, n in c.rejected_items.items()}}
-        faults = "".join(f"  {reason} {n}" for reason, n in sorted(counted.items()))
-        typer.echo(f"{c.hour:%Y-%m-%d %H:%M}  {c.source}  {c.device or '?'}  {c.stored}{faults}")
-    if len(cells) > SHOWN_CELLS:
-        typer.echo("… and more: `lab ledger --json`")
-
-
-def _cells(connection: Connection) -> Iterator[ledger_table.Cell]:
-    """Every cell of the ledger, newest hour first, read in pages."""
-    page = ledger_table.cells(connection)
-    while page:
-        yield from page
-        page = ledger_table.cells(connection, after=ledger_table.place(page[-1]))
 
 
 @app.command()

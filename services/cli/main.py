@@ -2,7 +2,20 @@
 
 import sys
 
-from services.cli import alerts, audit, commands, demo, keys, replaying, schema, sites, users
+from services.cli import (
+    alerts,
+    audit,
+    commands,
+    demo,
+    keys,
+    ledger,
+    rejects,
+    replaying,
+    reprocess,
+    schema,
+    sites,
+    users,
+)
 from services.cli.app import app
 from services.cli.broker import shared_queue, violations
 from shared.errors import OperatorError
@@ -13,8 +26,11 @@ __all__ = [
     "commands",
     "demo",
     "keys",
+    "ledger",
     "main",
+    "rejects",
     "replaying",
+    "reprocess",
     "schema",
     "shared_queue",
     "sites",

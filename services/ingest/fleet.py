@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 
 from services.ingest import health
-from services.ingest.uplink import ByRadio, ByTopic
+from services.ingest.uplink import USUAL, ByRadio, ByTopic, Clock
 from shared.domain import topic as topics
 from shared.domain.property import PROPERTIES
 from shared.domain.quality import Span
@@ -25,6 +26,7 @@ class Source:
     site: str
     adapter: str
     filters: tuple[str, ...]
+    clock: Clock = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def load(connection: psycopg.Connection) -> Fleet:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         sources = [
-            Source(number, site_id, site, adapter, tuple(filters))
-            for number, site_id, site, adapter, filters in connection.execute(_SOURCES)
+            Source(number, site_id, site, adapter, tuple(filters), _clock(clock))
+            for number, site_id, site, adapter, filters, clock in connection.execute(_SOURCES)
         ]
         streams: dict[int, dict[tuple[str, str], int]] = {}
         for number, device_id, name, channel in connection.execute(_DATASTREAMS):
@@ -93,6 +95,16 @@ def load(connection: psycopg.Connection) -> Fleet:
             if external_id:
                 devices[ByRadio(external_id)] = device
     return Fleet(sources, devices)
+
+
+def _clock(told: Mapping[str, Any]) -> Clock:
+    """As the site file says; what it leaves out is as usual."""
+    earliest, lead_s = told.get("earliest"), told.get("lead_s")
+    return Clock(
+        datetime.fromisoformat(earliest) if earliest else USUAL.earliest,
+        USUAL.lead if lead_s is None else timedelta(seconds=lead_s),
+        told.get("use") == "arrival",
+    )
 
 
 def _targets(
@@ -148,7 +160,8 @@ def add_datastreams(
 
 _DECODED: Final = ("uplink_message.decoded_payload.", "decoded_payload.")
 _SOURCES: Final = """
-    SELECT source.id, source.site_id, site.key AS site, source.adapter, source.filters
+    SELECT source.id, source.site_id, site.key AS site, source.adapter, source.filters,
+           source.clock
     FROM source JOIN site ON site.id = source.site_id ORDER BY source.id
 """
 _DATASTREAMS: Final = """

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from services.ingest.fleet import Device, Target
-from services.ingest.uplink import Record, Uplink, plausible
+from services.ingest.uplink import USUAL, Clock, Record, Uplink, plausible
 from shared.domain.property import PROPERTIES
 from shared.domain.quality import grade
 from shared.domain.unit import UnitError, converter
@@ -30,12 +30,14 @@ class Item(NamedTuple):
     about: str
 
 
-def map_uplink(uplink: Uplink, device: Device, received_at: datetime) -> Iterator[Reading | Item]:
+def map_uplink(
+    uplink: Uplink, device: Device, received_at: datetime, clock: Clock = USUAL
+) -> Iterator[Reading | Item]:
     """Every value of the uplink, as a reading in its canonical unit or as a rejected item."""
     if uplink.undecoded:
         yield Item("no_decoder", uplink.undecoded, "")
     for record in uplink.records:
-        if not plausible(record.time, received_at):
+        if not plausible(record.time, received_at, clock):
             yield Item("bad_clock", f"event time {record.time.isoformat()}", str(record.time))
             continue
         for name, raw in record.fields.items():

@@ -13,12 +13,14 @@ from services.ingest.uplink import (
     Adapter,
     ByKey,
     ByTopic,
+    Clock,
     Feedback,
     Message,
     Refused,
     Uplink,
     content_key,
     identity,
+    on_arrival,
     plausible,
 )
 from shared.domain.property import PROPERTIES
@@ -86,10 +88,13 @@ def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> 
 def _accept_uplink(prepared: Prepared, uplink: Uplink, fleet: Fleet) -> None:
     message = prepared.message
     prepared.device = _device(uplink, prepared.source, fleet)
-    _require_plausible_clock(uplink, message)
+    clock = prepared.source.clock
+    if clock.arrival and not plausible(uplink.observed_at, message.received_at, clock):
+        uplink = on_arrival(uplink, message.received_at)
+    _require_plausible_clock(uplink, message, clock)
     prepared.id = identity(message.topic, uplink.key)
     prepared.uplink = uplink
-    for outcome in map_uplink(uplink, prepared.device, message.received_at):
+    for outcome in map_uplink(uplink, prepared.device, message.received_at, clock):
         if isinstance(outcome, Reading):
             prepared.readings.append(outcome)
         else:
@@ -118,11 +123,11 @@ def _device(uplink: Uplink, source: Source, fleet: Fleet) -> Device:
     return device
 
 
-def _require_plausible_clock(uplink: Uplink, message: Message) -> None:
+def _require_plausible_clock(uplink: Uplink, message: Message, clock: Clock) -> None:
     """Refuse the message when its own time, or that of every record, is none we accept."""
-    if not plausible(uplink.observed_at, message.received_at) or (
+    if not plausible(uplink.observed_at, message.received_at, clock) or (
         uplink.records
-        and not any(plausible(record.time, message.received_at) for record in uplink.records)
+        and not any(plausible(record.time, message.received_at, clock) for record in uplink.records)
     ):
         raise Refused("bad_clock", f"event time {uplink.observed_at.isoformat()}")
 

@@ -73,6 +73,13 @@ def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
     return counts
 
 
+def count(cursor: psycopg.Cursor, counts: Counts) -> None:
+    """Add to the ledger, cells in one order for everybody, so that nobody waits in a circle."""
+    cells = sorted(counts, key=lambda cell: (cell[0], cell[1] or 0, cell[2], cell[3]))
+    columns = [[cell[i] for cell in cells] for i in range(4)]
+    cursor.execute(_COUNT, [*columns, [counts[cell] for cell in cells]])
+
+
 def _message(prepared: Prepared) -> Row:
     assert prepared.refused is not None
     return Row(prepared.id, prepared, "message", prepared.refused.reason, prepared.refused.detail)
@@ -141,4 +148,9 @@ _INSERT: Final = """
 _REDEEM: Final = """
     DELETE FROM rejected WHERE reject_id = ANY(%(ids)s) AND scope = 'message'
     RETURNING source_id, device_id, date_trunc('hour', received_at, 'UTC'), reason
+"""
+_COUNT: Final = """
+    INSERT INTO ledger (source_id, device_id, hour, kind, n)
+    SELECT * FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::text[], %s::bigint[])
+    ON CONFLICT (source_id, device_id, hour, kind) DO UPDATE SET n = ledger.n + excluded.n
 """

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -10,8 +10,17 @@ from uuid import UUID
 if TYPE_CHECKING:
     from services.ingest.pushed import Pushed
 
-EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
-CLOCK_LEAD: Final = timedelta(minutes=10)
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Which event times are believed; arrival: in place of others comes the time of receipt."""
+
+    earliest: datetime = datetime(2010, 1, 1, tzinfo=UTC)
+    lead: timedelta = timedelta(minutes=10)
+    arrival: bool = False
+
+
+USUAL: Final = Clock()
 
 
 class Refused(Exception):
@@ -145,6 +154,16 @@ def content_key(payload: bytes) -> str:
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
-def plausible(time: datetime, received_at: datetime) -> bool:
-    """Accepted event times: from 2010 to ten minutes after arrival."""
-    return EARLIEST <= time <= received_at + CLOCK_LEAD
+def plausible(time: datetime, received_at: datetime, clock: Clock = USUAL) -> bool:
+    """Accepted event times: usually from 2010 to ten minutes after arrival."""
+    return clock.earliest <= time <= received_at + clock.lead
+
+
+def on_arrival(uplink: Uplink, received_at: datetime) -> Uplink:
+    """The uplink of a device without a usable clock, as of its receipt: values of its own time
+    move, those of others stay. A repeat of it can no longer be told apart."""
+    records = [
+        replace(each, time=received_at) if each.time == uplink.observed_at else each
+        for each in uplink.records
+    ]
+    return replace(uplink, observed_at=received_at, records=records, keyed=False)

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from services.ingest import device_event, feedback, rejects
+from services.ingest import device_event, feedback, frame_gaps, rejects
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Heard, Uplink
 from shared.db import change
@@ -47,7 +47,8 @@ def write(connection: psycopg.Connection, batch: Sequence[Prepared]) -> Written:
         stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
         counts = _ledger_counts(batch, outcomes, new_items)
         counts.update((cell, -n) for cell, n in rejects.redeem(cursor, stored).items())
-        _count(cursor, counts)
+        counts.update(frame_gaps.count(cursor, stored))
+        rejects.count(cursor, counts)
         if cells:
             ids, hours = zip(*cells, strict=True)
             cursor.execute(change.RECORD, [list(ids), list(hours)])
@@ -159,12 +160,6 @@ def _ledger_counts(
     return counts
 
 
-def _count(cursor: psycopg.Cursor, counts: rejects.Counts) -> None:
-    cells = sorted(counts, key=lambda cell: (cell[0], cell[1] or 0, cell[2], cell[3]))
-    columns = [[cell[i] for cell in cells] for i in range(4)]
-    cursor.execute(_COUNT, [*columns, [counts[cell] for cell in cells]])
-
-
 _UPLINK_COLUMNS: Final = (
     "uplink_id, observed_at, received_at, source_id, device_id, topic, payload,"
     " f_cnt, f_port, radio, gateways, event, history"
@@ -227,9 +222,4 @@ _NOTE_GATEWAY: Final = """
         lat = coalesce(excluded.lat, gateway.lat),
         lon = coalesce(excluded.lon, gateway.lon),
         last_seen = greatest(excluded.last_seen, gateway.last_seen)
-"""
-_COUNT: Final = """
-    INSERT INTO ledger (source_id, device_id, hour, kind, n)
-    SELECT * FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::text[], %s::bigint[])
-    ON CONFLICT (source_id, device_id, hour, kind) DO UPDATE SET n = ledger.n + excluded.n
 """

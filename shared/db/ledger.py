@@ -14,7 +14,8 @@ class Totals:
     """Message keys over all sources and hours.
 
     stored and rejected are disjoint; repeats and rejected_items stand beside that sum, and
-    unkeyed counts stored messages that carry nothing to recognise a repeat by.
+    unkeyed counts stored messages that carry nothing to recognise a repeat by, and frame_gaps the
+    frame counters of devices that never arrived, whatever the cause.
     """
 
     stored: int
@@ -22,6 +23,7 @@ class Totals:
     repeats: int
     rejected_items: int
     unkeyed: int
+    frame_gaps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Cell:
     repeats: int
     rejected_items: Mapping[str, int]
     unkeyed: int
+    frame_gaps: int
 
 
 # The place of a cell in the list: newest hour first, then source and device.
@@ -49,7 +52,8 @@ _MOMENT: Final = TIMESTAMP(timezone=True)
 _SUMS: Final = """
     COALESCE(sum(n) FILTER (WHERE kind = 'stored'), 0)::bigint AS stored,
     COALESCE(sum(n) FILTER (WHERE kind = 'repeat'), 0)::bigint AS repeats,
-    COALESCE(sum(n) FILTER (WHERE kind = 'unkeyed'), 0)::bigint AS unkeyed
+    COALESCE(sum(n) FILTER (WHERE kind = 'unkeyed'), 0)::bigint AS unkeyed,
+    COALESCE(sum(n) FILTER (WHERE kind = 'frame_gap'), 0)::bigint AS frame_gaps
 """
 _TOTALS: Final = text(f"""
     SELECT {_SUMS},

@@ -41,13 +41,20 @@ RULES: Final[Mapping[str, str]] = {
     "pilot": _own("it.site_id"),
     "device": _own("it.site_id"),
     "service_request": _own("it.site_id"),
+    "task": _own("it.site_id"),  # of no site in particular: for who sees every one
     "gateway": _through("source", "source_id"),
     # Some belong to no source that is still there: whoever sees every site sees those too.
     "ledger": f"ARRAY[{ALL_SITES}] && {_SITES} OR {_through('source', 'source_id')}",
     "rejected": f"ARRAY[{ALL_SITES}] && {_SITES} OR {_through('source', 'source_id')}",
     "uplink": _through("device", "device_id"),
     "device_event": _through("device", "device_id"),
+    "frame_newest": _through("device", "device_id"),
     "datastream": _through("device", "device_id"),
+    "reading_superseded": (
+        "EXISTS (SELECT FROM public.datastream JOIN public.device AS owner"
+        " ON owner.id = datastream.device_id"
+        f" WHERE datastream.id = it.datastream_id AND {_own('owner.site_id')})"
+    ),
     "finding": _through("pilot", "pilot_id"),
     "metric_value": _through("pilot", "pilot_id"),
     "finding_action": (

@@ -10,7 +10,7 @@ from shared.db import tables
 from shared.db.change import REGISTRY_CHANNEL
 from shared.domain import topic
 from shared.domain.property import PROPERTIES
-from shared.site_file import Device, SiteFile, SiteFileError
+from shared.site_file import Device, SiteFile, SiteFileError, Source
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def lines(connection: Connection, file: SiteFile) -> list[Line]:
     scope = {"site_id": ids[file.site.key]}
     known: dict[str, dict[str, int]] = {}
     for table, rows in (
-        (tables.source, [part.model_dump() for part in file.sources]),
+        (tables.source, [_source(file, part) for part in file.sources]),
         (tables.profile, [part.model_dump(mode="json") for part in file.profiles]),
         (tables.pilot, [part.model_dump(mode="json") for part in file.pilots]),
     ):
@@ -55,6 +55,13 @@ def lines(connection: Connection, file: SiteFile) -> list[Line]:
     if diff:
         connection.execute(text(f"NOTIFY {REGISTRY_CHANNEL}"))
     return diff
+
+
+def _source(file: SiteFile, source: Source) -> Row:
+    clock = source.clock.model_dump(exclude_none=True) if source.clock else {}
+    if "earliest" in clock:
+        clock["earliest"] = file.at_zone(clock["earliest"]).isoformat()
+    return {**source.model_dump(exclude={"clock"}), "clock": clock}
 
 
 def _device(file: SiteFile, device: Device, known: Mapping[str, Mapping[str, int]]) -> Row:

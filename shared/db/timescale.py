@@ -116,6 +116,13 @@ def compress(connection: Connection, chunk: str) -> None:
     )
 
 
+def before_rewriting(connection: Connection) -> str | None:
+    """What a transaction says first that changes rows in compressed chunks; None: nothing."""
+    if edition(connection) != "community":
+        return None
+    return "SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
+
+
 def drop(connection: Connection, table: str, chunk: str) -> None:
     """Remove one chunk with all its rows."""
     connection.execute(

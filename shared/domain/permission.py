@@ -59,6 +59,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "uplink:read": _by(*_DUTY, audited=True),  # whatever a device sent, as it sent it
     "reject:read": _by(*_DUTY, audited=True),
     "ingest:push": _by(*_DUTY),  # messages over HTTP, to sources of those sites
+    "reject:redrive": _by(*_DUTY),
+    "reading:reprocess": _by(*_DUTY),
+    "task:read": _by(*_DUTY),
     "metrics:read": _by(*_DUTY, everywhere=True),
     "user:read": _by("admin", everywhere=True),
     "key:read": _by("admin", everywhere=True),

@@ -61,7 +61,13 @@ MATRIX: Final = {
     "GET /v1/outcomes": "CRPOA",
     "GET /v1/pilots": "CRPOA",
     "GET /v1/pilots/{pilot}": "CRPOA",
+    "GET /v1/rejects": "OA",
+    "GET /v1/rejects/{reject}": "OA",
+    "POST /v1/rejects/redrive": "OA",
+    "POST /v1/reprocess": "OA",
     "GET /v1/sites": "CRPOA",
     "GET /v1/sites/{site}": "CRPOA",
+    "GET /v1/tasks": "OA",
+    "GET /v1/tasks/{task}": "OA",
     "GET /v1/users": "E",
 }

@@ -36,12 +36,14 @@ pytestmark = pytest.mark.database
 
 LETTER: Final[dict[Role, str]] = {"researcher": "R", "planner": "P", "operator": "O", "admin": "A"}
 # What stands in a path: of the own site and of the other one.
-THINGS: Final = {
+THINGS: Final[dict[str, tuple[str, ...]]] = {
     **{name: ("1", "3") for name in ("device", "device_id:number")},
     "datastream": ("1", "5"),
     **{name: ("1", "2") for name in ("pilot", "pilot_id:number")},
     **{name: ("1", "4") for name in ("finding", "finding_id:number")},
     **{name: ("cibinong", "yangon") for name in ("site", "key")},
+    "reject": tuple(f"00000000-0000-0000-0000-00000000000{site}" for site in (1, 2)),
+    "task": ("1", "2"),
     "service": ("SEC-02", "SEC-02"),
     "name": ("target", "target"),
     "what": ("enable", "enable"),
@@ -51,6 +53,8 @@ OF_NO_SITE: Final = ("{service}", "{name}")
 FORMS: Final = {
     "POST /v1/findings/{finding}/actions": {"json": {"action": "acknowledge"}},
     "POST /v1/keys": {"json": {"name": "made"}},
+    "POST /v1/rejects/redrive": {"json": {"site": "cibinong", "dry_run": True}},
+    "POST /v1/reprocess": {"json": {"site": "cibinong", "device": "g1", "dry_run": True}},
     "POST /findings/{finding_id:number}/actions": {"data": {"action": "acknowledge"}},
     "POST /account/keys": {"data": {"name": "made"}},
     "POST /account/password": {"data": {"old": "x", "new": "a new and long password"}},
@@ -105,8 +109,18 @@ def world(new_database: Callable[[str], Database]) -> tuple[Database, World]:
     with engine.begin() as connection:  # something of the other site to be kept from
         finding = {**api_world._finding(5, 1), "pilot_id": 2}
         connection.execute(insert(tables.finding), finding)
+        for site in (1, 2):  # sources and sites have the same numbers
+            connection.execute(insert(tables.rejected), _reject(site))
+            asked = {"kind": "redrive", "args": {}, "state": "done", "site_id": site}
+            connection.execute(insert(tables.task), asked)
     engine.dispose()
     return database, made
+
+
+def _reject(site: int) -> dict[str, object]:
+    refused = {"scope": "message", "reason": "bad_json", "detail": "", "payload": b"{"}
+    place = {"reject_id": THINGS["reject"][site - 1], "source_id": site, "topic": "a/b"}
+    return {**refused, **place, "received_at": api_world.START}
 
 
 @pytest_asyncio.fixture

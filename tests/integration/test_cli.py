@@ -212,6 +212,10 @@ def test_the_ledger_as_json_leaves_nothing_out(
     shown = lab("ledger", LAB_DATABASE_URL=database.url).stdout.splitlines()
     assert sum("g1" in line for line in shown) == 20
     assert shown[-1].startswith("… and more")
+    span = ("--from", "2026-01-02T00:00:00", "--to", "2026-01-02T03:00:00", "--device", "g1")
+    told = json.loads(lab("ledger", "--json", *span, LAB_DATABASE_URL=database.url).stdout)
+    assert [cell["hour"][11:13] for cell in told["items"]] == ["02", "01", "00"]
+    assert told["totals"]["stored"] == 2200
 
 
 def test_db_info_tells_edition_and_counts(database: Database) -> None:

@@ -16,8 +16,11 @@ from shared.db import ledger
 
 PUBLISHED: Final = "only the publisher or the broker can count what was published"
 ONLY_WHOLE: Final = "the broker counts for the whole platform, not for your sites alone"
+FRAME_GAPS: Final = (
+    "frame counters that never arrived, by the hour of the next frame; cause unknown, not in the"
+    " equation"
+)
 NO_MONITOR: Final = "no NATS monitoring address is set (LAB_MQTT_MONITOR_URL)"
-FRAME_GAPS: Final = "missing frame counters are not counted yet"
 
 
 class Totals(Payload):
@@ -32,6 +35,7 @@ class Totals(Payload):
     repeats: int = Field(description="keys seen again; not in the equation")
     rejected_items: int = Field(description="parts of stored messages; not in the equation")
     unkeyed: int = Field(description="stored without anything to recognise a repeat by")
+    frame_gaps: int = Field(description=FRAME_GAPS)
 
 
 class Cell(Payload):
@@ -49,8 +53,7 @@ class Cell(Payload):
     rejected_items: int = Field(description="sum of `item_reasons`")
     item_reasons: dict[str, int] = Field(examples=[{"no_decoder": 1}])
     unkeyed: int
-    frame_gaps: int | None = Field(examples=[None])
-    frame_gaps_reason: str | None = Field(description="why `frame_gaps` is null")
+    frame_gaps: int = Field(description=FRAME_GAPS)
 
 
 class Ledger(Listing[Cell]):
@@ -76,6 +79,7 @@ async def totals(visit: Visit, monitor_url: str | None) -> Totals:
         repeats=counted.repeats,
         rejected_items=counted.rejected_items,
         unkeyed=counted.unkeyed,
+        frame_gaps=counted.frame_gaps,
     )
 
 
@@ -100,8 +104,7 @@ def _cell(cell: ledger.Cell) -> Cell:
         rejected_items=sum(cell.rejected_items.values()),
         item_reasons=dict(cell.rejected_items),
         unkeyed=cell.unkeyed,
-        frame_gaps=None,
-        frame_gaps_reason=FRAME_GAPS,
+        frame_gaps=cell.frame_gaps,
     )
 
 

@@ -14,9 +14,11 @@ from shared.db.tables.alert import alert
 from shared.db.tables.arrival import (
     change,
     device_event,
+    frame_newest,
     ledger,
     reading,
     reading_hourly,
+    reading_superseded,
     rejected,
     uplink,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "feedback_raw",
     "finding",
     "finding_action",
+    "frame_newest",
     "gateway",
     "job",
     "ledger",
@@ -61,6 +64,7 @@ __all__ = [
     "profile",
     "reading",
     "reading_hourly",
+    "reading_superseded",
     "rejected",
     "role_grant",
     "service_request",

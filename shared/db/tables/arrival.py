@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -64,6 +65,16 @@ reading = Table(
     Index("reading_datastream_id_time_key", "datastream_id", "time", unique=True),
     info={"hypertable": "time", "segment_by": "datastream_id"},
 )
+reading_superseded = Table(  # what a reprocessing replaced: its task is the revision
+    "reading_superseded",
+    metadata,
+    Column("revision", Integer, primary_key=True),
+    Column("datastream_id", Integer, primary_key=True),
+    Column("time", DateTime(timezone=True), primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("quality", SmallInteger, nullable=False),
+    Index("reading_superseded_datastream_id_time_idx", "datastream_id", "time"),
+)
 reading_hourly = Table(
     "reading_hourly",
     metadata,
@@ -112,7 +123,7 @@ ledger = Table(
     moment("hour"),
     Column(
         "kind", Text, nullable=False
-    ),  # stored, repeat, unkeyed, rejected:<reason>, item:<reason>
+    ),  # stored, repeat, unkeyed, frame_gap, rejected:<reason>, item:<reason>
     Column("n", BigInteger, nullable=False),
     Index(
         "ledger_cell_key",
@@ -123,4 +134,15 @@ ledger = Table(
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
+)
+# Where each device's frame counter stands: a later frame tells what was missed between.
+frame_newest = Table(
+    "frame_newest",
+    metadata,
+    Column("device_id", Integer, ForeignKey("device.id"), primary_key=True),
+    moment("at", null=True),
+    Column("f_cnt", BigInteger),  # -1: a join, after which counting begins anew
+    Column("uplink_id", UUID(as_uuid=False)),
+    Column("source_id", Integer),
+    moment("hour", null=True),
 )

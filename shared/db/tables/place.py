@@ -38,6 +38,7 @@ source = Table(
     words("key"),
     words("adapter"),
     Column("filters", ARRAY(Text), nullable=False),
+    document("clock"),  # which event times are believed; empty: as usual
     UniqueConstraint("site_id", "key"),
 )
 gateway = Table(

@@ -1,9 +1,17 @@
 """Tasks one service asks of another, and the job rows that lock and remember."""
 
-from sqlalchemy import Column, Table, Text, text
+from sqlalchemy import Column, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db.tables.columns import document, identity, metadata, moment, one_of, words
+from shared.db.tables.columns import (
+    document,
+    identity,
+    metadata,
+    moment,
+    one_of,
+    reference,
+    words,
+)
 
 task = Table(
     "task",
@@ -15,6 +23,10 @@ task = Table(
     Column("result", JSONB),
     Column("requested_by", Text),
     moment("requested_at", now=True),
+    reference("site_id", "site.id", null=True),  # null: of every site
+    document("progress"),  # how far it is; what goes on after a crash begins here
+    moment("finished_at", null=True),
+    Index("task_open_idx", "id", postgresql_where=text("state IN ('waiting', 'running')")),
     one_of("state", ("waiting", "running", "done", "failed")),
 )
 job = Table(

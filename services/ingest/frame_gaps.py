@@ -1,0 +1,193 @@
+"""Frame counters that never arrived: counted when a later frame does, taken back when they come.
+
+Frames of a device stand in the order of their own time, so the count does not depend on the order
+of arrival, and each gap belongs to the hour in which the frame after it was received. Only what a
+new frame changes is added or taken away: what was counted stays when raw uplinks are removed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from services.ingest.pipeline import Prepared
+from services.ingest.rejects import Counts
+
+KIND: Final = "frame_gap"
+SIZES: Final = (2**16, 2**32)  # where a counter begins anew at 0
+ROLLED_OVER: Final = 1024  # the most frames from one side of that to the other
+OVERTAKEN: Final = 16  # frames that a frame may come after, though it was sent before them ...
+OVERTAKING: Final = timedelta(seconds=10)  # ... within this, since gateways' clocks differ
+
+
+class Frame(NamedTuple):
+    """One uplink of a device, in the order of its own time; count None: a join, 0 is next."""
+
+    at: datetime
+    order: int
+    id: UUID
+    source_id: int
+    hour: datetime
+
+    @property
+    def counter(self) -> int | None:
+        return self.order if self.order >= 0 else None
+
+
+def missing(before: Frame | None, after: Frame) -> int:
+    """Frames between two neighbours that were never stored; negative for one that was overtaken,
+    which was counted as missing before.
+
+    None are known to be missing before the first frame of all, after a join or a new start.
+    """
+    if before is None or before.counter is None or after.counter is None:
+        return 0
+    step = after.counter - before.counter
+    if step > 0:
+        return step - 1
+    for size in SIZES:
+        if before.counter < size and 0 < step + size <= ROLLED_OVER:
+            return step + size - 1
+    overtaken = -OVERTAKEN <= step < 0 and after.at - before.at <= OVERTAKING
+    return step - 1 if overtaken and after.counter > 1 else 0  # at 0 or 1 devices start anew
+
+
+def count(cursor: psycopg.Cursor, stored: Iterable[Prepared]) -> Counts:
+    """What newly stored uplinks change in the ledger; holds their devices until the commit, so
+    that of two workers the second sees the frames of the first."""
+    frames = _by_device(stored)
+    if not frames:
+        return {}
+    newest = _hold(cursor, sorted(frames))
+    counts: Counts = {}
+    late: dict[int, list[Frame]] = {}
+    for device_id, own in frames.items():
+        last = newest[device_id]
+        for frame in own:
+            if last is None or frame > last:
+                _add(counts, device_id, frame, missing(last, frame))
+                last = frame
+            else:
+                late.setdefault(device_id, []).append(frame)
+        newest[device_id] = last
+    _keep(cursor, newest)
+    for device_id, placed in _neighbours(cursor, late):
+        last = newest[device_id]
+        assert last is not None  # others are late because it came before them
+        _insert(counts, device_id, placed, last)
+    return {cell: n for cell, n in counts.items() if n}
+
+
+def _by_device(stored: Iterable[Prepared]) -> dict[int, list[Frame]]:
+    found: dict[int, list[Frame]] = {}
+    for prepared in stored:
+        uplink, device = prepared.uplink, prepared.device
+        if uplink and device and (uplink.f_cnt is not None or uplink.event == "join"):
+            order = -1 if uplink.f_cnt is None else uplink.f_cnt
+            hour = prepared.message.received_at.replace(minute=0, second=0, microsecond=0)
+            frame = Frame(uplink.observed_at, order, prepared.id, prepared.source.id, hour)
+            found.setdefault(device.id, []).append(frame)
+    return {device_id: sorted(own) for device_id, own in found.items()}
+
+
+def _add(counts: Counts, device_id: int, frame: Frame, n: int) -> None:
+    cell = (frame.source_id, device_id, frame.hour, KIND)
+    counts[cell] = counts.get(cell, 0) + n
+
+
+Placed = Mapping[Frame, tuple[Frame | None, Frame | None]]
+
+
+def _insert(counts: Counts, device_id: int, placed: Placed, newest: Frame) -> None:
+    """Put frames between those stored before: gaps are divided, or begin earlier."""
+    for first, (before, _) in placed.items():
+        if before in placed:
+            continue  # it follows another new one, which comes to it
+        last: Frame | None = before
+        frame = first
+        while frame in placed:
+            _add(counts, device_id, frame, missing(last, frame))
+            # Of those that follow, all but the newest may be kept no more.
+            last, frame = frame, placed[frame][1] or newest
+        if last is None or frame > last:
+            _add(counts, device_id, frame, missing(last, frame) - missing(before, frame))
+
+
+def _hold(cursor: psycopg.Cursor, devices: Sequence[int]) -> dict[int, Frame | None]:
+    """The newest frame of each, locked in the order of their ids."""
+    cursor.execute(_HOLD, [devices])
+    found = {row[0]: _frame(row[1:]) for row in cursor}
+    if len(found) < len(devices):  # heard for the first time
+        cursor.execute(_BEGIN, [devices])
+        cursor.execute(_HOLD, [devices])
+        found = {row[0]: _frame(row[1:]) for row in cursor}
+    return found
+
+
+def _keep(cursor: psycopg.Cursor, newest: Mapping[int, Frame | None]) -> None:
+    rows = [(device_id, *frame) for device_id, frame in sorted(newest.items()) if frame]
+    cursor.execute(_KEEP, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _neighbours(
+    cursor: psycopg.Cursor, late: Mapping[int, Sequence[Frame]]
+) -> Iterator[tuple[int, Placed]]:
+    """Each late frame with the one before and the one after it, by device."""
+    if not late:
+        return
+    rows = [(device, i, *frame[:3]) for device, own in late.items() for i, frame in enumerate(own)]
+    cursor.execute(_NEIGHBOURS, [list(column) for column in zip(*rows, strict=True)])
+    placed: dict[int, dict[Frame, tuple[Frame | None, Frame | None]]] = {}
+    for device_id, i, *told in cursor.fetchall():
+        both = (_frame(told[:5]), _frame(told[5:]))
+        placed.setdefault(device_id, {})[late[device_id][i]] = both
+    yield from placed.items()
+
+
+def _frame(row: Sequence[object]) -> Frame | None:
+    return None if row[0] is None else Frame(*row)  # type: ignore[arg-type]
+
+
+_HOLD: Final = """
+    SELECT device_id, at, f_cnt, uplink_id, source_id, hour FROM frame_newest
+    WHERE device_id = ANY(%s) ORDER BY device_id FOR UPDATE
+"""
+_BEGIN: Final = """
+    INSERT INTO frame_newest (device_id) SELECT * FROM unnest(%s::int[]) AS id ORDER BY id
+    ON CONFLICT DO NOTHING
+"""
+_KEEP: Final = """
+    UPDATE frame_newest SET at = told.at, f_cnt = told.f_cnt, uplink_id = told.uplink_id,
+                            source_id = told.source_id, hour = told.hour
+    FROM unnest(%s::int[], %s::timestamptz[], %s::bigint[], %s::uuid[], %s::int[],
+                %s::timestamptz[]) AS told (device_id, at, f_cnt, uplink_id, source_id, hour)
+    WHERE frame_newest.device_id = told.device_id
+      AND frame_newest.uplink_id IS DISTINCT FROM told.uplink_id
+"""
+_COLUMNS: Final = """
+    observed_at, coalesce(f_cnt, -1) AS f_cnt, uplink_id, source_id,
+    date_trunc('hour', received_at, 'UTC') AS hour
+"""
+_ORDER: Final = "(observed_at, coalesce(f_cnt, -1), uplink_id)"
+# The bound on observed_at alone lets the index find the place.
+_NEIGHBOURS: Final = f"""
+    SELECT new.device_id, new.i, before.*, after.*
+    FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::bigint[], %s::uuid[])
+         AS new (device_id, i, at, f_cnt, uplink_id)
+    LEFT JOIN LATERAL (
+        SELECT {_COLUMNS} FROM uplink
+        WHERE device_id = new.device_id AND observed_at <= new.at
+          AND (f_cnt IS NOT NULL OR event = 'join')
+          AND {_ORDER} < (new.at, new.f_cnt, new.uplink_id)
+        ORDER BY observed_at DESC, coalesce(uplink.f_cnt, -1) DESC, uplink.uplink_id DESC LIMIT 1
+    ) AS before ON true
+    LEFT JOIN LATERAL (
+        SELECT {_COLUMNS} FROM uplink
+        WHERE device_id = new.device_id AND observed_at >= new.at
+          AND (f_cnt IS NOT NULL OR event = 'join')
+          AND {_ORDER} > (new.at, new.f_cnt, new.uplink_id)
+        ORDER BY observed_at, coalesce(uplink.f_cnt, -1), uplink.uplink_id LIMIT 1
+    ) AS after ON true
+"""

@@ -1,0 +1,1 @@
+"""Tasks that ingest does for others, one module a kind."""

@@ -18,6 +18,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from shared.db.engine import connect
+from shared.settings import USUAL_CLIENT_ID
 from tests.bench import ingest_bare, ingest_telegraf
 from tests.bench.ingest_messages import READINGS
 from tests.bench.ingest_world import (
@@ -81,7 +82,9 @@ def ours(world: World) -> Run:
     with connect(world.database, autocommit=True) as connection:
         before = connection.execute(STORED).fetchall()[0][0]
         with ingesting(world) as pid:
-            return timed(world, pid, (n - before for n in polled(connection, STORED, 0.05)))
+            run = timed(world, pid, (n - before for n in polled(connection, STORED, 0.05)))
+    ingest_bare.forget(world.broker.url, USUAL_CLIENT_ID)
+    return run
 
 
 def bare(world: World) -> Run:
@@ -101,6 +104,7 @@ def bare(world: World) -> Run:
     assert process.stdout
     run = timed(world, process.pid, (int(line) for line in process.stdout))
     process.communicate(timeout=30)  # it waited, so that its CPU time could be read
+    ingest_bare.forget(world.broker.url)
     return run
 
 
@@ -122,6 +126,7 @@ def telegraf(world: World) -> Run | None:
         finally:
             process.terminate()
             process.wait(30)
+            ingest_bare.forget(world.broker.url, ingest_telegraf.CLIENT_ID)
 
 
 def copy(world: World) -> float:

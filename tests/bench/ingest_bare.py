@@ -89,11 +89,11 @@ class Bare:
         self.client.disconnect()
 
 
-def client(mqtt_url: str) -> paho.Client:
-    """Connected with its persistent session, which is the one `Bare` acknowledges in."""
+def client(mqtt_url: str, client_id: str = CLIENT_ID, *, clean: bool = False) -> paho.Client:
+    """Connecting with a session that is kept, or that is ended by this."""
     place = Mqtt(url=mqtt_url)
     made = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, clean_session=False, manual_ack=True
+        CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, manual_ack=True
     )
     made.username_pw_set(place.username, place.password)
     made.connect(place.host, place.port)
@@ -107,6 +107,16 @@ def subscribe(mqtt_url: str) -> None:
     made.on_subscribe = lambda *_: granted.append(True)
     made.on_connect = lambda *_: made.subscribe(FILTER, 1)
     while not granted:
+        made.loop(0.1)
+    made.disconnect()
+
+
+def forget(mqtt_url: str, client_id: str = CLIENT_ID) -> None:
+    """End a session: the broker keeps no more messages for it."""
+    connected: list[object] = []
+    made = client(mqtt_url, client_id, clean=True)
+    made.on_connect = lambda *_: connected.append(True)
+    while not connected:
         made.loop(0.1)
     made.disconnect()
 

@@ -15,6 +15,7 @@ from shared.settings import Mqtt
 from tests.bench.ingest_messages import FILTER
 from tests.bench.ingest_world import World, polled
 
+CLIENT_ID: Final = "bench-telegraf"
 # Its window is the broker's (2000), and it is let to write as soon as half of it is there.
 _CONFIG: Final = """
 [agent]
@@ -27,7 +28,7 @@ _CONFIG: Final = """
   topics = ["{filter}"]
   qos = 1
   persistent_session = true
-  client_id = "bench-telegraf"
+  client_id = "{client_id}"
   username = "{username}"
   password = "{password}"
   max_undelivered_messages = 2000
@@ -70,6 +71,7 @@ def start(program: str, world: World, directory: Path) -> subprocess.Popen[bytes
             host=place.host,
             port=place.port,
             filter=FILTER,
+            client_id=CLIENT_ID,
             username=place.username,
             password=place.password,
             connection=" ".join(f"{key}={value}" for key, value in known.items()),

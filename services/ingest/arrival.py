@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
-from uuid import UUID
 
 import psycopg
 
@@ -19,7 +18,6 @@ from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Uplink
 
 Encoded = TypeVar("Encoded")
-UplinkKey = tuple[UUID, datetime]
 Cell = tuple[int, datetime]
 _REMEMBERED_HOURS: Final = 50_000
 _QUARTER_S: Final = 900  # every zone's hours begin at a quarter
@@ -32,6 +30,9 @@ class Memory:
     collided: set[str] = field(default_factory=set)
     hours: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
+    def note(self, table: str, *, collided: bool) -> None:
+        (self.collided.add if collided else self.collided.discard)(table)
+
 
 def prepare_session(connection: psycopg.Connection) -> None:
     """Make the staging tables this connection copies into; they empty at each commit."""
@@ -39,38 +40,30 @@ def prepare_session(connection: psycopg.Connection) -> None:
     connection.commit()
 
 
-def key(prepared: Prepared) -> UplinkKey | None:
-    """What tells an uplink from every other."""
-    return (prepared.id, prepared.uplink.observed_at) if prepared.uplink else None
+def put_uplinks(cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memory) -> set[int]:
+    """Write what is new; returns its places in the batch, of equal keys the first.
 
-
-def put_uplinks(
-    cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memory
-) -> set[UplinkKey]:
-    """Write what is new; returns its keys. Raises psycopg.DataError for what no table can hold."""
-    rows: list[tuple[bytes, bytes, bytes]] = []
-    keys: set[UplinkKey] = set()
+    Raises psycopg.DataError for what no table can hold.
+    """
+    rows: list[tuple[bytes, int, bytes]] = []
+    first: dict[tuple[bytes, datetime], int] = {}
     for order, prepared in enumerate(batch):
         if prepared.uplink and prepared.device:
-            keys.add((prepared.id, prepared.uplink.observed_at))
-            rows.append(_encoded(_uplink_row, order, prepared, prepared.uplink))
-    if not rows:
-        return keys
+            id_, row = _encoded(_uplink_row, prepared, prepared.uplink)
+            first.setdefault((id_, prepared.uplink.observed_at), order)
+            rows.append((id_, order, row))
     rows.sort()  # by id: writers that meet lock in one order
-    if len(keys) == len(rows) and _straight(
-        cursor,
-        memory,
-        "uplink",
-        _COPY_UPLINK,
-        lambda: binary.rows([_PLAIN + row[2] for row in rows]),
+    if len(first) == len(rows) and _straight(
+        *(cursor, memory, "uplink", _COPY_UPLINK),
+        lambda: binary.rows([_PLAIN + row for _, _, row in rows]),
     ):
-        return keys
-    _copy(cursor, _STAGE_UPLINK, binary.rows([_STAGED + ord_ + rest for _, ord_, rest in rows]))
-    new = {(row[0], row[1]) for row in cursor.execute(_INSERT_UPLINK)}
-    if len(new) == len(rows):
-        memory.collided.discard("uplink")
-    else:
-        memory.collided.add("uplink")
+        return set(first.values())
+    _copy(
+        *(cursor, _STAGE_UPLINK),
+        binary.rows([_STAGED + _ORD(4, order) + row for _, order, row in rows]),
+    )
+    new = {first[row[0].bytes, row[1]] for row in cursor.execute(_INSERT_UPLINK)}
+    memory.note("uplink", collided=len(new) < len(rows))
     return new
 
 
@@ -88,10 +81,10 @@ def put_readings(
     _copy(cursor, _STAGE_READING, readings.staged())
     inserted = cursor.execute(_INSERT_READING).fetchall()
     cells = [(datastream_id, hour) for datastream_id, hour, _ in inserted]
-    if sum(count for _, _, count in inserted) == len(columns[0]):
-        memory.collided.discard("reading")
+    collided = sum(count for _, _, count in inserted) < len(columns[0])
+    memory.note("reading", collided=collided)
+    if not collided:
         return cells, []
-    memory.collided.add("reading")
     found = cursor.execute(_FIND_CONFLICTS).fetchall()
     return cells, [rejects.Conflict(batch[row[0]], *row[1:]) for row in found]
 
@@ -106,7 +99,7 @@ def _straight(
         with cursor.connection.transaction():
             _copy(cursor, copy, block())
     except psycopg.errors.UniqueViolation:
-        memory.collided.add(table)
+        memory.note(table, collided=True)
         return False
     return True
 
@@ -123,23 +116,23 @@ def _encoded(encode: Callable[..., Encoded], *what: object) -> Encoded:
         raise psycopg.DataError(f"cannot be written: {error}") from error
 
 
-def _uplink_row(order: int, prepared: Prepared, uplink: Uplink) -> tuple[bytes, bytes, bytes]:
-    """Id, the field `ord` of the stage, and all other fields."""
+def _uplink_row(prepared: Prepared, uplink: Uplink) -> tuple[bytes, bytes]:
+    """Id, and all fields but the `ord` of the stage."""
     message, device = prepared.message, prepared.device
     assert device
     id_ = prepared.id.bytes
     observed, received = binary.micros(uplink.observed_at), binary.micros(message.received_at)
-    rest = (
+    fields = (
         _FIXED(16, id_, 8, observed, 8, received, 4, prepared.source.id, 4, device.id),
         binary.text(message.topic),
         binary.blob(message.payload),
         binary.counters(uplink.f_cnt, uplink.f_port),
         binary.document(uplink.radio),
-        binary.texts(tuple(heard.gateway_id for heard in uplink.gateways)),
+        binary.texts(tuple([heard.gateway_id for heard in uplink.gateways])),
         binary.text(uplink.event),
         binary.flag(uplink.history),
     )
-    return id_, _ORD(4, order), b"".join(rest)
+    return id_, b"".join(fields)
 
 
 def _columns(

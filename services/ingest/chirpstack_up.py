@@ -1,16 +1,16 @@
-"""The usual ChirpStack v4 uplink, read in a fifth of the time of its model.
+"""The usual ChirpStack v4 uplink, read in a fifth of the time that its model takes.
 
-Only what is exactly as ChirpStack writes it is read here; of anything else the model decides, which
-also says what is wrong. Both must understand the same: tests/unit/test_chirpstack_up.py.
+Only what is as ChirpStack writes it is read here. Of anything else the model decides, which also
+says what is wrong; both understand the same.
 """
 
 import re
-from binascii import Error, a2b_base64
+from binascii import a2b_base64
 from datetime import datetime
-from math import isfinite
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-import orjson
+from msgspec import DecodeError, Meta, Struct
+from msgspec.json import Decoder
 
 from services.ingest import decoded
 from services.ingest.uplink import ByRadio, Heard, Record, Uplink
@@ -19,7 +19,61 @@ _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
 ).fullmatch
 _EUI: Final = re.compile(r"[0-9a-f]{16}", re.ASCII).fullmatch
-_NOTHING: Final[dict[str, Any]] = {}
+
+
+class _Part(Struct, rename="camel", frozen=True, gc=False):
+    """Members that nobody reads are skipped."""
+
+
+class _Location(_Part, frozen=True):
+    latitude: Annotated[float, Meta(ge=-90, le=90)] = 0.0
+    longitude: Annotated[float, Meta(ge=-180, le=180)] = 0.0
+    altitude: float = 0.0
+    source: str = ""
+    accuracy: float = 0.0
+
+
+class _RxInfo(_Part, frozen=True):
+    gateway_id: Annotated[str, Meta(max_length=64)] = ""
+    rssi: int = 0
+    snr: float = 0.0
+    location: _Location | None = None
+
+
+class _Lora(_Part, frozen=True):
+    spreading_factor: int = 0
+    bandwidth: int = 0
+
+
+class _Modulation(_Part, frozen=True):
+    lora: _Lora | None = None
+
+
+class _TxInfo(_Part, frozen=True):
+    frequency: int = 0
+    modulation: _Modulation = _Modulation()
+
+
+class _DeviceInfo(_Part, frozen=True):
+    dev_eui: str
+    tags: dict[str, Any] = {}
+
+
+class _Up(_Part, frozen=True):
+    deduplication_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    time: str
+    device_info: _DeviceInfo
+    object: dict[str, Any]
+    dr: int = 0
+    f_cnt: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    f_port: Annotated[int, Meta(ge=0, le=255)] = 0
+    data: str = ""
+    rx_info: tuple[_RxInfo, ...] = ()
+    tx_info: _TxInfo = _TxInfo()
+    join_server_context: dict[str, Any] | None = None
+
+
+_decode: Final = Decoder(_Up).decode
 
 
 def read(payload: bytes, owner: str) -> Uplink | None:
@@ -28,46 +82,33 @@ def read(payload: bytes, owner: str) -> Uplink | None:
     Raises Refused for what is refused after the model has accepted it.
     """
     try:
-        return _read(orjson.loads(payload), owner)
-    except (KeyError, TypeError, ValueError, AttributeError, Error):
+        if not payload.isascii():
+            payload.decode()  # members that are skipped are not looked into
+        up = _decode(payload)
+        a2b_base64(up.data, strict_mode=True)
+        eui, told = up.device_info.dev_eui, up.time
+        if eui != owner or not _EUI(eui) or not _TIME(told):
+            return None
+        return _uplink(up, datetime.fromisoformat(told))
+    except (DecodeError, ValueError, RecursionError):
         return None
 
 
-def _read(body: dict[str, Any], owner: str) -> Uplink | None:
-    get = body.get
-    key, told_time, info = body["deduplicationId"], body["time"], body["deviceInfo"]
-    counter, port, data, values = get("fCnt", 0), get("fPort", 0), get("data", ""), get("object")
-    eui, tags, rows = info["devEui"], info.get("tags", _NOTHING), get("rxInfo", ())
-    if not (
-        type(key) is str
-        and 0 < len(key) <= 64
-        and _TIME(told_time)
-        and eui == owner
-        and _EUI(eui)
-        and type(tags) is type(values) is dict
-        and type(counter) is type(port) is int
-        and 0 <= counter < 2**32
-        and 0 <= port <= 255
-        and "joinServerContext" not in body
-    ):
+def _uplink(up: _Up, time: datetime) -> Uplink | None:
+    gateways = [_heard(row) for row in up.rx_info if row.gateway_id]
+    if any("\0" in heard.gateway_id for heard in gateways):
         return None
-    a2b_base64(data, strict_mode=True)
-    time = datetime.fromisoformat(told_time)
-    radio = _radio(get("dr", 0), get("txInfo", _NOTHING), rows)
-    gateways = [_heard(row) for row in rows]
-    if radio is None or None in gateways:
-        return None
-    records = _records(values, time)
+    records = _records(up.object, time)
     return Uplink(
-        device=ByRadio("eui:" + eui),
-        key=key,
+        device=ByRadio("eui:" + up.device_info.dev_eui),
+        key=up.deduplication_id,
         observed_at=time,
         records=records,
-        f_cnt=counter,
-        f_port=port,
-        radio=radio,
-        gateways=[heard for heard in gateways if heard and heard.gateway_id],
-        history=len(records) > 1 or "history" in tags,
+        f_cnt=up.f_cnt,
+        f_port=up.f_port,
+        radio=_radio(up),
+        gateways=gateways,
+        history=len(records) > 1 or "history" in up.device_info.tags,
     )
 
 
@@ -78,33 +119,18 @@ def _records(values: dict[str, Any], time: datetime) -> list[Record]:
     return [Record(time, {f"{decoded.ROOT}.{name}": value for name, value in values.items()})]
 
 
-def _radio(rate: object, sent: dict[str, Any], rows: list[Any]) -> dict[str, Any] | None:
-    frequency = sent.get("frequency", 0)
-    lora = sent.get("modulation", _NOTHING).get("lora")
-    radio = {"dr": rate, "frequency_hz": frequency}
-    whole = [rate, frequency]
-    if lora is not None:
-        radio["spreading_factor"] = lora.get("spreadingFactor", 0)
-        radio["bandwidth_hz"] = lora.get("bandwidth", 0)
-        whole += radio["spreading_factor"], radio["bandwidth_hz"]
-    radio["rssi_dbm"] = strengths = [row.get("rssi", 0) for row in rows]
-    radio["snr_db"] = ratios = [row.get("snr", 0.0) for row in rows]
-    usual = _are(whole + strengths, (int,)) and _are(ratios, (int, float))
-    return radio if usual and all(map(isfinite, ratios)) else None
+def _radio(up: _Up) -> dict[str, Any]:
+    lora = up.tx_info.modulation.lora
+    radio: dict[str, Any] = {"dr": up.dr, "frequency_hz": up.tx_info.frequency}
+    if lora:
+        radio["spreading_factor"], radio["bandwidth_hz"] = lora.spreading_factor, lora.bandwidth
+    radio["rssi_dbm"] = [row.rssi for row in up.rx_info]
+    radio["snr_db"] = [row.snr for row in up.rx_info]
+    return radio
 
 
-def _heard(row: dict[str, Any]) -> Heard | None:
-    name, where = row.get("gatewayId", ""), row.get("location")
-    if type(name) is not str or len(name) > 64 or "\0" in name:
-        return None
-    if where is None:
-        return Heard(name)
-    lat, lon = where.get("latitude", 0.0), where.get("longitude", 0.0)
-    rest = [where.get("altitude", 0.0), where.get("accuracy", 0.0)]
-    if not (_are([lat, lon, *rest], (int, float)) and type(where.get("source", "")) is str):
-        return None
-    return Heard(name, lat, lon) if -90 <= lat <= 90 and -180 <= lon <= 180 else None
-
-
-def _are(values: list[Any], kinds: tuple[type, ...]) -> bool:
-    return all(type(value) in kinds for value in values)
+def _heard(row: _RxInfo) -> Heard:
+    where = row.location
+    return (
+        Heard(row.gateway_id, where.latitude, where.longitude) if where else Heard(row.gateway_id)
+    )

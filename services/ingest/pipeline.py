@@ -19,6 +19,7 @@ from services.ingest.uplink import (
     Refused,
     Uplink,
     content_key,
+    digest,
     identity,
     plausible,
 )
@@ -53,7 +54,7 @@ class Prepared:
     @property
     def reject_id(self) -> UUID:
         """The id these bytes have, or once had, among the rejects."""
-        return _reject_id(self.message)
+        return UUID(bytes=reject_digest(self.message))
 
     @property
     def missing(self) -> set[str]:
@@ -155,5 +156,6 @@ def _adapter(source: Source, adapters: Mapping[str, Adapter]) -> Adapter | Refus
     )
 
 
-def _reject_id(message: Message) -> UUID:
-    return identity(message.topic, f"refused:{content_key(message.payload)}")
+def reject_digest(message: Message) -> bytes:
+    """The id, as bytes, that a message has among the rejects if it is refused."""
+    return digest(message.topic, f"refused:{content_key(message.payload)}")

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import psycopg
 
-from services.ingest.pipeline import Prepared
+from services.ingest import binary
+from services.ingest.pipeline import Prepared, reject_digest
 from services.ingest.uplink import identity
 
 # (source, device, UTC hour, kind) → how many, as the ledger counts.
@@ -64,8 +65,8 @@ def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
     """
     if not stored:
         return {}
-    ids = [prepared.reject_id for prepared in stored]
-    cursor.execute(_REDEEM, {"ids": ids})
+    ids = [reject_digest(prepared.message).hex() for prepared in stored]
+    cursor.execute(_REDEEM, {"ids": binary.array(ids)})
     counts: Counts = {}
     for source_id, device_id, hour, reason in cursor:
         cell = (source_id, device_id, hour, f"rejected:{reason}")
@@ -139,6 +140,6 @@ _INSERT: Final = """
     RETURNING reject_id
 """
 _REDEEM: Final = """
-    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s) AND scope = 'message'
+    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s::uuid[]) AND scope = 'message'
     RETURNING source_id, device_id, date_trunc('hour', received_at, 'UTC'), reason
 """

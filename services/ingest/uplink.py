@@ -130,11 +130,16 @@ class Adapter:
     is_personal: Callable[[str], bool] = lambda _: False  # by topic: never kept among rejects
 
 
+def digest(topic: str, key: str) -> bytes:
+    """The 16 bytes of a message's id, the same every time it arrives."""
+    whole = f"{topic}\0{key}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(whole, digest_size=16).digest()
+
+
 def identity(topic: str, key: str) -> UUID:
-    """The id of a message, the same every time it arrives."""
-    digest = hashlib.blake2b(f"{topic}\0{key}".encode("utf-8", "surrogatepass"), digest_size=16)
+    """The id of a message."""
     made = _bare(UUID)  # past its constructor, which looks for six other spellings
-    _set(made, "int", int.from_bytes(digest.digest(), "big"))
+    _set(made, "int", int.from_bytes(digest(topic, key), "big"))
     _set(made, "is_safe", SafeUUID.unknown)
     return made
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 
-from services.ingest import arrival, device_event, feedback, rejects
+from services.ingest import arrival, binary, device_event, feedback, rejects
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Heard
 from shared.db import change
@@ -28,7 +28,7 @@ def write(
     psycopg.OperationalError when the database is away; either way nothing of it is stored."""
     with connection.transaction(), connection.cursor() as cursor:
         new_uplinks = arrival.put_uplinks(cursor, batch, memory)
-        device_event.insert(cursor, [p for p in batch if arrival.key(p) in new_uplinks])
+        device_event.insert(cursor, [batch[place] for place in sorted(new_uplinks)])
         cells, conflicts = arrival.put_readings(cursor, batch, memory)
         new_feedback = feedback.insert(cursor, batch)
         new_rejects, new_items = rejects.insert(cursor, batch, conflicts)
@@ -40,7 +40,9 @@ def write(
         _count(cursor, counts)
         if cells:
             ids, hours = zip(*cells, strict=True)
-            cursor.execute(change.RECORD, [list(ids), list(hours)])
+            spelled = {hour: f'"{hour.isoformat()}"' for hour in set(hours)}
+            columns = ids, [spelled[hour] for hour in hours]
+            cursor.execute(change.RECORD, [binary.array(column) for column in columns])
     kinds = [kind.partition(":")[0] for kind in outcomes]
     return Written(kinds.count("stored"), kinds.count("repeat"), kinds.count("rejected"))
 
@@ -58,20 +60,19 @@ def _note_gateways(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> None:
         cursor.executemany(_NOTE_GATEWAY, rows)
 
 
-def _outcomes(
-    batch: Sequence[Prepared], new_uplinks: set[arrival.UplinkKey], new_others: set[UUID]
-) -> list[str]:
+def _outcomes(batch: Sequence[Prepared], new_uplinks: set[int], new_others: set[UUID]) -> list[str]:
     """stored, repeat or rejected:<reason> for each message; the first of a key is the new one."""
-    unclaimed: set[arrival.UplinkKey | UUID] = {*new_uplinks, *new_others}
+    unclaimed = set(new_others)
     outcomes = []
-    for prepared in batch:
-        key = arrival.key(prepared) or prepared.id
+    for place, prepared in enumerate(batch):
         refused = prepared.refused
-        if key not in unclaimed:
-            outcomes.append("repeat")
-        else:
+        if prepared.uplink:
+            outcomes.append("stored" if place in new_uplinks else "repeat")
+        elif prepared.id in unclaimed:
+            unclaimed.discard(prepared.id)
             outcomes.append(f"rejected:{refused.reason}" if refused else "stored")
-        unclaimed.discard(key)
+        else:
+            outcomes.append("repeat")
     return outcomes
 
 
@@ -96,9 +97,17 @@ def _ledger_counts(
 
 
 def _count(cursor: psycopg.Cursor, counts: rejects.Counts) -> None:
-    cells = sorted(counts, key=lambda cell: (cell[0], cell[1] or 0, cell[2], cell[3]))
-    columns = [[cell[i] for cell in cells] for i in range(4)]
-    cursor.execute(_COUNT, [*columns, [counts[cell] for cell in cells]])
+    """In one order of cells, so that writers that meet wait for each other and not in a ring."""
+    cells = sorted(counts.items(), key=lambda each: (each[0][0], each[0][1] or 0, each[0][2:]))
+    hours = {hour: f'"{hour.isoformat()}"' for _, _, hour, _ in counts}
+    columns = (
+        [source for (source, _, _, _), _ in cells],
+        [device for (_, device, _, _), _ in cells],
+        [hours[hour] for (_, _, hour, _), _ in cells],
+        [kind for (_, _, _, kind), _ in cells],
+        [n for _, n in cells],
+    )
+    cursor.execute(_COUNT, [binary.array(column) for column in columns])
 
 
 _NOTE_GATEWAY: Final = """

@@ -83,7 +83,8 @@ class Bare:
             self.client.loop(0.02)
             if len(self.mids) >= BATCH or len(self.mids) == count - done:
                 done += self.write()
-                print(done, flush=True)
+                sys.stdout.write(f"{done}\n")
+                sys.stdout.flush()
         self.client.loop(0.02)
         sys.stdin.read()  # until whoever started us has read our CPU time
         self.client.disconnect()

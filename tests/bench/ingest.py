@@ -37,6 +37,7 @@ UPLINKS: Final = int(os.environ.get("LAB_BENCH_UPLINKS", "50000"))
 ROUNDS: Final = int(os.environ.get("LAB_BENCH_ROUNDS", "3"))
 LATENCY_S: Final = float(os.environ.get("LAB_BENCH_LATENCY_S", "20"))
 COPIED: Final = 300_000
+WAYS: Final = {"Telegraf, a row per uplink": True, "Telegraf, a row per reading": False}
 
 
 class Run(NamedTuple):
@@ -108,21 +109,21 @@ def bare(world: World) -> Run:
     return run
 
 
-def telegraf(world: World) -> Run | None:
-    """The same through Telegraf, where there is one."""
-    program = os.environ.get("LAB_BENCH_TELEGRAF")
-    if not program:
-        return None
+def telegraf(program: str, world: World, turn: int, *, wide: bool) -> Run:
+    """The same through Telegraf: a row per uplink, as it would, or a row per reading, as we do."""
+    names = ingest_telegraf.FIELDS
+    tables = {f"wide_{turn}": names} if wide else {f"{n}_{turn}": [n] for n in names}
     with tempfile.TemporaryDirectory() as name:
-        process = ingest_telegraf.start(program, world, Path(name))
+        process = ingest_telegraf.start(program, world, Path(name), tables)
         try:
-            time.sleep(5)
+            time.sleep(3)
             process.terminate()
             process.wait(30)
             publish(world, UPLINKS)
-            process = ingest_telegraf.start(program, world, Path(name))
+            process = ingest_telegraf.start(program, world, Path(name), tables)
             with connect(world.database, autocommit=True) as connection:
-                return timed(world, process.pid, ingest_telegraf.arrived(connection))
+                arrived = ingest_telegraf.arrived(connection, list(tables)[-1])
+                return timed(world, process.pid, arrived)
         finally:
             process.terminate()
             process.wait(30)
@@ -200,20 +201,26 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def turns(on: World, program: str | None) -> list[Median]:
+    """Everybody once a round, so that a busy minute strikes them alike."""
+    runs: dict[str, list[Run]] = {}
+    for turn in range(ROUNDS):
+        runs.setdefault("ours: QoS 1 → committed → acked", []).append(ours(on))
+        runs.setdefault("bare loop", []).append(bare(on))
+        runs.setdefault("COPY alone", []).append(Run(copy(on), {}))
+        for what, wide in WAYS.items() if program else ():
+            runs.setdefault(what, []).append(telegraf(program or "", on, turn, wide=wide))
+    return [middle(what, each) for what, each in runs.items()]
+
+
 def main() -> None:
+    program = os.environ.get("LAB_BENCH_TELEGRAF")
     with world() as on:
-        turns = [(ours(on), bare(on)) for _ in range(ROUNDS)]
-        rows = [
-            middle("ours: QoS 1 → committed → acked", [turn[0] for turn in turns]),
-            middle("bare loop", [turn[1] for turn in turns]),
-            middle("COPY alone", [Run(copy(on), {}) for _ in range(ROUNDS)]),
-        ]
-        other = telegraf(on)
-        rows += [middle("Telegraf", [other])] if other else []
+        rows = turns(on, program)
         waits, memory = latencies(on, rows[0].rate / READINGS / 2)
     say(table(rows, rows[1].rate))
     say(f"\nload: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")
-    if not other:
+    if not program:
         say("WARNING: Telegraf was not measured: LAB_BENCH_TELEGRAF names no telegraf")
     p50, p99 = (waits[int(len(waits) * share)] for share in (0.5, 0.99))
     say(
@@ -222,7 +229,11 @@ def main() -> None:
     )
     ours_, bare_, copy_ = (round(row.rate) for row in rows[:3])
     figures = {"ours": ours_, "bare": bare_, "copy": copy_}
-    say(json.dumps(figures | {"telegraf": other and round(other.rate), "p99_ms": round(p99)}))
+    say(
+        json.dumps(
+            figures | {"telegraf": round(rows[3].rate) if program else None, "p99_ms": round(p99)}
+        )
+    )
 
 
 if __name__ == "__main__":

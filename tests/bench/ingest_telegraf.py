@@ -4,7 +4,7 @@ LAB_BENCH_TELEGRAF names a telegraf with these two plugins and the json_v2 parse
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,37 +34,45 @@ _CONFIG: Final = """
   max_undelivered_messages = 2000
   data_format = "json_v2"
   topic_tag = ""
-  [[inputs.mqtt_consumer.json_v2]]
-    measurement_name = "telegraf_reading"
-    timestamp_path = "time"
-    timestamp_format = "2006-01-02T15:04:05.999999Z07:00"
-    [[inputs.mqtt_consumer.json_v2.tag]]
-      path = "deviceInfo.devEui"
-    [[inputs.mqtt_consumer.json_v2.field]]
-      path = "object.level"
-      type = "float"
-    [[inputs.mqtt_consumer.json_v2.field]]
-      path = "object.temperature"
-      type = "float"
-    [[inputs.mqtt_consumer.json_v2.field]]
-      path = "object.battery"
-      type = "float"
+{metrics}
 [[outputs.postgresql]]
   connection = "{connection}"
 """
 
 
-def arrived(connection: psycopg.Connection[Any]) -> Iterator[int]:
+_METRIC: Final = """
+  [[inputs.mqtt_consumer.json_v2]]
+    measurement_name = "{table}"
+    timestamp_path = "time"
+    timestamp_format = "2006-01-02T15:04:05.999999Z07:00"
+    [[inputs.mqtt_consumer.json_v2.tag]]
+      path = "deviceInfo.devEui"
+"""
+_FIELD: Final = """
+    [[inputs.mqtt_consumer.json_v2.field]]
+      path = "object.{name}"
+      type = "float"
+"""
+FIELDS: Final = ("level", "temperature", "battery")
+
+
+def arrived(connection: psycopg.Connection[Any], table: str) -> Iterator[int]:
     """How many uplinks it has written so far; it makes its table at its first write."""
-    made = "SELECT (to_regclass('telegraf_reading') IS NOT NULL)::int"
+    made = f"SELECT (to_regclass('{table}') IS NOT NULL)::int"
     if any(polled(connection, made, 0.1)):
-        yield from polled(connection, "SELECT count(*) FROM telegraf_reading", 0.2)
+        yield from polled(connection, f"SELECT count(*) FROM {table}", 0.2)
 
 
-def start(program: str, world: World, directory: Path) -> subprocess.Popen[bytes]:
-    """Running with its session; the caller ends it."""
+def start(
+    program: str, world: World, directory: Path, tables: Mapping[str, Sequence[str]]
+) -> subprocess.Popen[bytes]:
+    """Running with its session, writing these fields into these tables; the caller ends it."""
     place = Mqtt(url=world.broker.url)
     known = conninfo_to_dict(world.database.url)
+    metrics = [
+        _METRIC.format(table=table) + "".join(_FIELD.format(name=name) for name in names)
+        for table, names in tables.items()
+    ]
     config = directory / "telegraf.conf"
     config.write_text(
         _CONFIG.format(
@@ -74,7 +82,9 @@ def start(program: str, world: World, directory: Path) -> subprocess.Popen[bytes
             client_id=CLIENT_ID,
             username=place.username,
             password=place.password,
+            metrics="".join(metrics),
             connection=" ".join(f"{key}={value}" for key, value in known.items()),
         )
     )
-    return subprocess.Popen([program, "--config", str(config), "--quiet"])
+    command = [program, "--config", str(config), "--quiet", "--strict-env-handling"]
+    return subprocess.Popen(command)

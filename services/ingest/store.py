@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from services.ingest import fleet, writer
+from services.ingest import arrival, fleet, writer
 from services.ingest.deadline import within
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Refused
@@ -46,7 +46,8 @@ class Store:
     def _connect(self) -> None:
         self._writing = connect(self._database, self._session)
         with self._answered(self._writing):
-            writer.prepare_session(self._writing)
+            arrival.prepare_session(self._writing)
+        self._memory = arrival.Memory()
         self._listening = connect(self._database, self._session, autocommit=True)
         with self._answered(self._listening):
             self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
@@ -98,7 +99,7 @@ class Store:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
             with self._answered(self._writing):
-                return writer.write(self._writing, batch)
+                return writer.write(self._writing, batch, self._memory)
         except _OF_DATA as error:
             if len(batch) > 1:
                 middle = len(batch) // 2

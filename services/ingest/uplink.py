@@ -140,6 +140,12 @@ def content_key(payload: bytes) -> str:
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
+def arrival_key(message: Message) -> str:
+    """A key for messages that carry neither: each arrival is another message, and so are different
+    bytes that arrive at one moment."""
+    return f"{message.received_at.isoformat()}:{content_key(message.payload)}"
+
+
 def plausible(time: datetime, received_at: datetime) -> bool:
     """Accepted event times: from 2010 to ten minutes after arrival."""
     return EARLIEST <= time <= received_at + CLOCK_LEAD

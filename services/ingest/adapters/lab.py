@@ -18,6 +18,7 @@ from services.ingest.uplink import (
     Record,
     Refused,
     Uplink,
+    arrival_key,
     content_key,
 )
 
@@ -73,7 +74,7 @@ def _plain(device: ByTopic, body: dict[str, Any], message: Message) -> Uplink:
     time = _time(body["time"]) if body.get("time") is not None else None
     return Uplink(
         device=device,
-        key=_key(body, time, message) if time else f"{message.received_at.isoformat()}",
+        key=_key(body, time, message) if time else arrival_key(message),
         observed_at=time or message.received_at,
         records=[Record(time or message.received_at, values)],
         keyed=time is not None,
@@ -125,7 +126,7 @@ def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:
     keyed = all(item.absolute for item in resolved)
     return Uplink(
         device=device,
-        key=content_key(message.payload) if keyed else message.received_at.isoformat(),
+        key=content_key(message.payload) if keyed else arrival_key(message),
         observed_at=max(times),
         records=[Record(time, fields, units) for time, (fields, units) in sorted(times.items())],
         keyed=keyed,

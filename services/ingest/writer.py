@@ -46,7 +46,8 @@ def write(connection: psycopg.Connection, batch: Sequence[Prepared]) -> Written:
         outcomes = _outcomes(batch, new_uplinks, new_feedback | new_rejects)
         stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
         counts = _ledger_counts(batch, outcomes, new_items)
-        counts.update((cell, -n) for cell, n in rejects.redeem(cursor, stored).items())
+        for cell, n in rejects.redeem(cursor, stored).items():  # others may count there right now
+            counts[cell] = counts.get(cell, 0) - n
         _count(cursor, counts)
         if cells:
             ids, hours = zip(*cells, strict=True)

@@ -62,9 +62,8 @@ class Fleet:
         if topic not in self._by_topic:
             if len(self._by_topic) >= _REMEMBERED_TOPICS:
                 self._by_topic.clear()
-            self._by_topic[topic] = next(
-                (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters)), None
-            )
+            covering = (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters))
+            self._by_topic[topic] = next(covering, None) if topics.possible(topic) else None
         return self._by_topic[topic]
 
     @property

@@ -67,7 +67,7 @@ class Store:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
             return writer.write(self._writing, batch)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 halves = self.write(batch[:middle]), self.write(batch[middle:])

@@ -129,6 +129,14 @@ class Adapter:
     is_personal: Callable[[str], bool] = lambda _: False  # by topic: never kept among rejects
 
 
+def brief(value: object, most: int = 100) -> str:
+    """A value as a reject tells it. Of a list or an object no more than that it is one: written
+    out, one that is nested deeply enough would be a fault of ours."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return repr(value[:most]) if isinstance(value, str) else str(value)[:most]
+
+
 def identity(topic: str, key: str) -> UUID:
     """The id of a message, the same every time it arrives."""
     digest = hashlib.blake2b(f"{topic}\0{key}".encode("utf-8", "surrogatepass"), digest_size=16)

@@ -1,6 +1,7 @@
 """Ingest's own steps without a broker: the one place in tests that knows how to call them."""
 
 import time
+import tracemalloc
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +34,20 @@ class Steps:
         batch = main._prepare(self._store, self._adapters, messages)
         reasons = [prepared.refused.reason for prepared in batch if prepared.refused]
         return Outcome(*self._store.write(batch), reasons)
+
+    def seconds(self, each: Message) -> float:
+        """Processor time of one message up to the database."""
+        began = time.thread_time()
+        main._prepare(self._store, self._adapters, [each])
+        return time.thread_time() - began
+
+    def memory(self, each: Message) -> int:
+        """The most bytes held at once for one message up to the database."""
+        tracemalloc.start()
+        main._prepare(self._store, self._adapters, [each])
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
 
     def applied(self) -> None:
         """Wait until a site that was just applied is known here too."""

@@ -87,6 +87,7 @@ def batches(deliveries: Iterable[Delivery], draw: random.Random) -> Iterator[lis
     yield from filter(None, [*held, batch])
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("events", [20_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 def test_tables_equal_a_model_of_the_rules(
     events: int, database: Database, engine: Engine, apply_site: Apply

@@ -19,6 +19,7 @@ from services.ingest.uplink import (
     Refused,
     Uplink,
     arrival_key,
+    brief,
     content_key,
 )
 
@@ -99,13 +100,15 @@ def _time(value: object) -> datetime:
         if isinstance(value, str):
             time = datetime.fromisoformat(value.upper())
             if time.tzinfo is None:
-                raise Refused("bad_message", f"time: {value!r} has no offset such as Z or +07:00")
+                raise Refused(
+                    "bad_message", f"time: {brief(value, 60)} has no offset such as Z or +07:00"
+                )
             return time.astimezone(UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise Refused("bad_message", f"time: {str(value)[:60]!r} is neither RFC 3339 nor epoch ms")
+    raise Refused("bad_message", f"time: {brief(value, 60)} is neither RFC 3339 nor epoch ms")
 
 
 def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:

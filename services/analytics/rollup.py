@@ -12,15 +12,18 @@ from services.analytics.runner import Job, Progress, Slice
 
 # Sorted aggregates: a floating-point sum must not depend on the order of arrival. The bounds on
 # `time` of the whole slice let a hypertable leave out chunks when planning; the equality holds
-# readings apart where a zone's offset changes by less than an hour.
+# readings apart where a zone's offset changes by less than an hour: an hour's own begin may then
+# lie in the hour before, so it is looked at as it was told, too.
 _RECOMPUTE: Final = text("""
     WITH cell AS MATERIALIZED (
-        SELECT DISTINCT datastream.id, date_trunc('hour', touched.hour, site.zone) AS hour,
-               site.zone
+        SELECT DISTINCT datastream.id, told.hour, site.zone
         FROM unnest(CAST(:ids AS int[]), CAST(:hours AS timestamptz[])) AS touched(id, hour)
         JOIN datastream ON datastream.id = touched.id
         JOIN device ON device.id = datastream.device_id
         JOIN site ON site.id = device.site_id
+        CROSS JOIN LATERAL (
+            VALUES (touched.hour), (date_trunc('hour', touched.hour, site.zone))
+        ) AS told(hour)
     ), fresh AS MATERIALIZED (
         SELECT cell.id, cell.hour, found.*
         FROM cell CROSS JOIN LATERAL (

@@ -33,6 +33,7 @@ from services.ingest.uplink import (
     Record,
     Refused,
     Uplink,
+    arrival_key,
     content_key,
 )
 
@@ -132,7 +133,7 @@ def up(message: Message, *, encoding: str = "base64") -> Uplink:
     return Uplink(
         device=ByRadio(f"eui:{body.dev_eui}"),
         # No id of its own: the counter and the frame, with the time they were heard.
-        key=f"{body.dev_eui}:{body.f_cnt}:{frame}" if told else message.received_at.isoformat(),
+        key=f"{body.dev_eui}:{body.f_cnt}:{frame}" if told else arrival_key(message),
         observed_at=time,
         records=records,
         keyed=told is not None,
@@ -185,7 +186,7 @@ def _other(
     time = body.at()
     return Uplink(
         device=ByRadio(f"eui:{body.dev_eui}"),
-        key=content_key(message.payload) if time else message.received_at.isoformat(),
+        key=content_key(message.payload) if time else arrival_key(message),
         observed_at=time or message.received_at,
         records=records or [],
         keyed=time is not None,

@@ -10,6 +10,7 @@ from services.ingest.uplink import Record, Refused
 
 ROOT: Final = "object"
 _DEEPEST: Final = 8
+_LONGEST: Final = 1000  # of a path: a name is written once, and kept for every value below it
 _MOST_FIELDS: Final = 500
 _MOST_HISTORY: Final = 500
 
@@ -62,6 +63,8 @@ def _leaves(path: str, value: object, depth: int) -> Iterator[tuple[str, object]
     """Dotted path and value of every leaf; lists are counted from 0."""
     if depth > _DEEPEST:
         raise Refused("bad_message", f"{path[:200]}: nested deeper than {_DEEPEST}")
+    if len(path) > _LONGEST:
+        raise Refused("bad_message", f"{path[:200]}: a name longer than {_LONGEST}")
     if isinstance(value, Mapping):
         steps: Iterator[tuple[object, object]] = iter(value.items())
     elif isinstance(value, list):

@@ -60,6 +60,8 @@ class Fleet:
 
     def source_of(self, topic: str) -> Source | None:
         """The source whose filters cover a topic."""
+        if not topics.possible(topic):
+            return None
         return next(
             (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters)), None
         )

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from services.ingest.fleet import Device, Target
-from services.ingest.uplink import USUAL, Clock, Record, Uplink, plausible
+from services.ingest.uplink import USUAL, Clock, Record, Uplink, brief, plausible
 from shared.domain.property import PROPERTIES
 from shared.domain.quality import grade
 from shared.domain.unit import UnitError, converter
@@ -57,7 +57,7 @@ def _one(record: Record, name: str, raw: object, device: Device) -> Reading | It
     if target is None:
         return Item("unmapped", f"no property for field {name[:200]!r}", name)
     if not isinstance(raw, int | float):  # a bool is an int: 0 or 1
-        return Item("not_a_number", f"{name}: {str(raw)[:100]!r}", f"{name} {record.time}")
+        return Item("not_a_number", f"{name}: {brief(raw)}", f"{name} {record.time}")
     try:
         told = record.units.get(name) if record.units else None
         value = _converter(target, told)(float(raw))
@@ -66,7 +66,7 @@ def _one(record: Record, name: str, raw: object, device: Device) -> Reading | It
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        return Item("not_a_number", f"{name}: {str(raw)[:100]}", f"{name} {record.time}")
+        return Item("not_a_number", f"{name}: {brief(raw)}", f"{name} {record.time}")
     return Reading(record.time, target.datastream_id, value, grade(value, target.hard, target.soft))
 
 

@@ -50,8 +50,9 @@ class Prepared:
 
     @property
     def kept_apart(self) -> bool:
-        """Whether its bytes go to feedback_raw, which belongs to a site, and nowhere else."""
-        return self.personal and self.source is not NO_SOURCE
+        """Whether its bytes go to feedback_raw, which belongs to a site, and nowhere else. What a
+        device's source publishes under such a topic, and its adapter reads, are no one's words."""
+        return self.personal and self.uplink is None and self.source is not NO_SOURCE
 
     @property
     def reject_id(self) -> UUID:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from services.ingest.uplink import brief
+
 _RELATIVE_BELOW: Final = 2**28  # RFC 8428 section 4.5.3
 _VERSION: Final = 10
 
@@ -34,10 +36,10 @@ def resolve(pack: list[Any], *, base_name: str, now: datetime) -> list[Resolved]
         for member in ("bt", "bv", "t", "v"):
             _require_number(record, member, position)
         if record.get("bver", _VERSION) != _VERSION:
-            raise SenmlError(f"record {position}: bver {record['bver']} is not {_VERSION}")
+            raise SenmlError(f"record {position}: bver {brief(record['bver'])} is not {_VERSION}")
         base.update({key: record[key] for key in base if key in record})
         if base["bn"] not in ("", base_name):
-            raise SenmlError(f"record {position}: bn {base['bn']!r} is not {base_name!r}")
+            raise SenmlError(f"record {position}: bn {brief(base['bn'])} is not {base_name!r}")
         if item := _one(record, base, now, position):
             resolved.append(item)
     if not resolved:

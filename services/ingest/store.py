@@ -22,7 +22,10 @@ _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _RELOAD_AT_MOST_EVERY_S: Final = 1.0
 _LONGEST_S: Final = 300.0
 # Faults of what is written, not of the database; too large for an index is an OperationalError.
-_OF_DATA: Final = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+_OF_DATA: Final = (
+    *(psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded),
+    UnicodeEncodeError,
+)
 
 
 class Store:

@@ -148,6 +148,14 @@ def digest(topic: str, key: str) -> bytes:
     return hashlib.blake2b(whole, digest_size=16).digest()
 
 
+def brief(value: object, most: int = 100) -> str:
+    """A value as a reject tells it. Of a list or an object no more than that it is one: written
+    out, one that is nested deeply enough would be a fault of ours."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return repr(value[:most]) if isinstance(value, str) else str(value)[:most]
+
+
 def identity(topic: str, key: str) -> UUID:
     """The id of a message."""
     return UUID(bytes=digest(topic, key))
@@ -171,3 +179,9 @@ def on_arrival(uplink: Uplink, received_at: datetime) -> Uplink:
         for each in uplink.records
     ]
     return replace(uplink, observed_at=received_at, records=records, keyed=False)
+
+
+def arrival_key(message: Message) -> str:
+    """A key for messages that carry neither: each arrival is another message, and so are different
+    bytes that arrive at one moment."""
+    return f"{message.received_at.isoformat()}:{content_key(message.payload)}"

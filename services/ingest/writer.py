@@ -36,7 +36,8 @@ def write(
         outcomes = _outcomes(batch, new_uplinks, new_feedback | new_rejects)
         stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
         counts = _ledger_counts(batch, outcomes, new_items)
-        counts.update((cell, -n) for cell, n in rejects.redeem(cursor, stored).items())
+        for cell, n in rejects.redeem(cursor, stored).items():  # others may count there right now
+            counts[cell] = counts.get(cell, 0) - n
         counts.update(frame_gaps.count(cursor, stored))
         rejects.count(cursor, counts)
         if cells:

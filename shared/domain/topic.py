@@ -12,6 +12,14 @@ def matches(topic_filter: str, topic: str) -> bool:
     return len(want) == len(have)
 
 
+def possible(topic: str) -> bool:
+    """Whether a topic can be one: no filter covers what MQTT, and a database's text, cannot hold.
+
+    Neither NUL nor lone surrogates (section 1.5.3), which a reader of bytes may have left.
+    """
+    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in topic)
+
+
 def overlaps(one: str, other: str) -> bool:
     """Whether some topic falls under both filters: a broker may then deliver it twice."""
     a, b = one.split("/"), other.split("/")

@@ -53,6 +53,9 @@ def test_a_cell_without_good_readings_has_no_figures(apply_site: Apply, engine: 
         # London, clocks back: 01:30 local happens twice and stays two hours.
         ("Europe/London", "2025-10-26T00:30", "2025-10-26T00:00"),
         ("Europe/London", "2025-10-26T01:30", "2025-10-26T01:00"),
+        # Lord Howe, half an hour forward at 02:00: the hour of 02:30 begins before the change.
+        ("Australia/Lord_Howe", "2025-10-04T15:40", "2025-10-04T15:00"),
+        ("Australia/Lord_Howe", "2025-10-04T15:20", "2025-10-04T14:30"),
     ],
 )
 def test_hours_are_those_of_the_zone(

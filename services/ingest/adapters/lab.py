@@ -19,6 +19,8 @@ from services.ingest.uplink import (
     Record,
     Refused,
     Uplink,
+    arrival_key,
+    brief,
     content_key,
 )
 
@@ -74,7 +76,7 @@ def _plain(device: ByTopic, body: dict[str, Any], message: Message) -> Uplink:
     time = _time(body["time"]) if body.get("time") is not None else None
     return Uplink(
         device=device,
-        key=_key(body, time, message) if time else f"{message.received_at.isoformat()}",
+        key=_key(body, time, message) if time else arrival_key(message),
         observed_at=time or message.received_at,
         records=[Record(time or message.received_at, values)],
         keyed=time is not None,
@@ -99,13 +101,15 @@ def _time(value: object) -> datetime:
         if isinstance(value, str):
             time = datetime.fromisoformat(value.upper())
             if time.tzinfo is None:
-                raise Refused("bad_message", f"time: {value!r} has no offset such as Z or +07:00")
+                raise Refused(
+                    "bad_message", f"time: {brief(value, 60)} has no offset such as Z or +07:00"
+                )
             return time.astimezone(UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise Refused("bad_message", f"time: {str(value)[:60]!r} is neither RFC 3339 nor epoch ms")
+    raise Refused("bad_message", f"time: {brief(value, 60)} is neither RFC 3339 nor epoch ms")
 
 
 def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:
@@ -126,7 +130,7 @@ def _senml(device: ByTopic, body: list[Any], message: Message) -> Uplink:
     keyed = all(item.absolute for item in resolved)
     return Uplink(
         device=device,
-        key=content_key(message.payload) if keyed else message.received_at.isoformat(),
+        key=content_key(message.payload) if keyed else arrival_key(message),
         observed_at=max(times),
         records=[Record(time, fields, units) for time, (fields, units) in sorted(times.items())],
         keyed=keyed,

@@ -31,6 +31,7 @@ from services.ingest.uplink import (
     Record,
     Refused,
     Uplink,
+    arrival_key,
     content_key,
 )
 
@@ -86,7 +87,7 @@ def _up(body: Body, up: Up, message: Message) -> Uplink:
     state = health.record(battery.received_at, battery.value, None) if battery.received_at else []
     return Uplink(
         device=device,
-        key=_key(device, up, message) if told else message.received_at.isoformat(),
+        key=_key(device, up, message) if told else arrival_key(message),
         observed_at=time,
         records=[*values, *state],
         keyed=told is not None,
@@ -171,7 +172,7 @@ def _event(kind: str, detail: _Detail, body: Body, message: Message) -> Uplink:
     time = _server_time(body, joined)
     return Uplink(
         device=_device(body.end_device_ids),
-        key=content_key(message.payload) if time else message.received_at.isoformat(),
+        key=content_key(message.payload) if time else arrival_key(message),
         observed_at=time or message.received_at,
         records=[],
         keyed=time is not None,

@@ -7,14 +7,14 @@ taken between a tenth and nine tenths of it, so that starting and stopping do no
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from sqlalchemy import Engine, text
@@ -101,28 +101,55 @@ def fill(at: Workers, most: int) -> None:
         time.sleep(0.2)
 
 
-def drained(at: Workers, engine: Engine, most: int, count: int, **variables: str) -> float:
-    """Messages a second, from a tenth to nine tenths; checks that each was stored once."""
+class Moment(NamedTuple):
+    """When so many were stored, and the CPU seconds of all workers by then."""
+
+    at: float
+    stored: int
+    cpu_s: float
+
+
+class Drained(NamedTuple):
+    """Messages a second, and what one of them cost the workers' processors."""
+
+    rate: float
+    cpu_us: float
+
+
+def drained(at: Workers, engine: Engine, most: int, count: int, **variables: str) -> Drained:
+    """From a tenth to nine tenths; checks that each was stored once."""
     with engine.begin() as connection:
         connection.execute(
             text("TRUNCATE uplink, reading, reading_hourly, change, rejected, ledger, job")
         )
     for _ in range(count):
         at.start(**variables)
-    seen: list[tuple[float, int]] = []
+    seen: list[Moment] = []
     deadline = time.monotonic() + PATIENCE_S
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while not seen or seen[-1][1] < most:
+        while not seen or seen[-1].stored < most:
             assert time.monotonic() < deadline, seen[-1]
             stored = connection.scalar(STORED) or 0
-            seen.append((time.monotonic(), stored))
+            seen.append(Moment(time.monotonic(), stored, cpu_s(at)))
             time.sleep(0.02)
         assert connection.scalar(text("SELECT count(*) FROM reading")) == VALUES * most
     at.end()
     at.running.clear()
-    (begun, first), *_ = (each for each in seen if each[1] >= most // 10)
-    ended, last = next(each for each in seen if each[1] >= most * 9 // 10)
-    return (last - first) / (ended - begun) if last > first else 0.0
+    begun = next(each for each in seen if each.stored >= most // 10)
+    ended = next(each for each in seen if each.stored >= most * 9 // 10)
+    done = ended.stored - begun.stored
+    assert done, "too few messages for the size of a batch"
+    cpu_us = (ended.cpu_s - begun.cpu_s) / done * 1e6
+    return Drained(done / (ended.at - begun.at), cpu_us)
+
+
+def cpu_s(at: Workers) -> float:
+    """CPU seconds of the workers since they began."""
+    ticks = 0
+    for worker in at.running:
+        words = Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def main(most: int, rounds: int) -> dict[str, Any]:
@@ -139,13 +166,15 @@ def main(most: int, rounds: int) -> dict[str, Any]:
             with workers(directory, database) as at:
                 rates = compared(at, engine, most, rounds)
             engine.dispose()
-    told = {way: [round(rate) for rate in each] for way, each in rates.items()}
-    ratios = {way: round(median(each) / median(rates["mqtt"]), 2) for way, each in rates.items()}
-    return {"nats": nats.version(), "messages": most, "per_second": told, "to_mqtt": ratios}
+    return {
+        **{"nats": nats.version(), "messages": most, "load": os.getloadavg()[0]},
+        "per_second": {way: [round(each.rate) for each in runs] for way, runs in rates.items()},
+        "cpu_us": {way: [round(each.cpu_us) for each in runs] for way, runs in rates.items()},
+    }
 
 
-def compared(at: Workers, engine: Engine, most: int, rounds: int) -> dict[str, list[float]]:
-    """Rates of each way, round by round."""
+def compared(at: Workers, engine: Engine, most: int, rounds: int) -> dict[str, list[Drained]]:
+    """Each way, round by round."""
     at.at.told("init")
     new_queue(at, QUEUE, "DELETE")
     new_queue(at, "keeper")
@@ -154,7 +183,7 @@ def compared(at: Workers, engine: Engine, most: int, rounds: int) -> dict[str, l
         assert session.subscribe(FILTER)
         session.close()
     fill(at, most)
-    rates: dict[str, list[float]] = {"mqtt": [], "one_worker": [], "two_workers": []}
+    rates: dict[str, list[Drained]] = {"mqtt": [], "one_worker": [], "two_workers": []}
     for n in range(rounds):
         over = {"LAB_INGEST_SOURCE": "mqtt", "LAB_MQTT_CLIENT_ID": f"{SESSION}{n}"}
         rates["mqtt"].append(drained(at, engine, most, 1, **over))

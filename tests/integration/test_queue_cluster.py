@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_what_was_acknowledged_survives_the_death_of_a_node_its_leader_and_a_wor
     assert max(silence.values()) < RESUMES_WITHIN_S
 
 
+def replaced(node: Node, engine: Engine, publisher: CountingPublisher, at: Cluster) -> None:
+    """Another machine in its place, of the same name and empty."""
+    node.kill()
+    shutil.rmtree(node.directory / node.name)
+    resumed(engine, publisher)
+    node.start()
+    node.listening()
+    eventually(at.whole, 120)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_same_five_times_over_at_the_pace_of_production(at: Cluster, engine: Engine) -> None:
@@ -110,4 +121,5 @@ def test_the_same_five_times_over_at_the_pace_of_production(at: Cluster, engine:
         silence = a_round(at, engine, publisher)
         print(silence)  # noqa: T201
         assert max(silence.values()) < RESUMES_WITHIN_S
+    replaced(at.leader(), engine, publisher, at)
     nothing_is_lost_or_twice(at, engine, publisher)

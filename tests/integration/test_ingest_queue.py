@@ -19,7 +19,7 @@ from shared.nats_client import connected
 from shared.settings import Database, Mqtt
 from tests.integration.broker_world import World
 from tests.integration.counting_publisher import CountingPublisher, plain_reading
-from tests.integration.mqtt_attempt import Attempt, eventually, with_user
+from tests.integration.mqtt_attempt import PATIENCE_S, Attempt, eventually, with_user
 from tests.integration.mqtt_attempt import refused as not_let_in
 from tests.integration.queue_world import Workers, hasty, workers
 from tests.integration.test_ingest_path import NOW, site
@@ -197,7 +197,10 @@ async def tried(url: str, place: Mqtt) -> set[str]:
             await client.subscribe(subject)
         for subject in NOT_BY_WORKERS:
             await client.publish(subject, b"{}")
-        await client.flush()
+        deadline = time.monotonic() + PATIENCE_S
+        while len(told) < len(NOT_FOR_WORKERS) + len(NOT_BY_WORKERS):
+            assert time.monotonic() < deadline, told
+            await asyncio.sleep(0.02)
     found = (re.search(r'to "([^"]+)"', each) for each in told)
     return {each[1] for each in found if each}
 

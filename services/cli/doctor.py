@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from sqlalchemy.exc import DBAPIError
 
 from services.analytics.pilot import kinds
+from services.cli.broker.shared_queue import state as queue_state
 from services.ingest.main import known_adapters
 from shared.db import credentials, migrate, timescale
 from shared.db.engine import sync_engine
 from shared.embedded import nats, postgres
 from shared.errors import OperatorError
-from shared.settings import SECTIONS, USUAL_CLIENT_ID, Broker, Database, Mqtt, load
+from shared.settings import SECTIONS, USUAL_CLIENT_ID, Broker, Database, Ingest, Mqtt, load
 from simulators.scenario import known as known_scenarios
 
 
@@ -87,6 +88,13 @@ def _access() -> Iterator[str]:
     yield f"{len(listed) - len(without)} of {len(listed)} sources have a credential{told}"
 
 
+def _queue() -> Iterator[str]:
+    mqtt, ingest = load(Mqtt), load(Ingest)
+    if ingest.source != "jetstream":
+        raise OperatorError("LAB_INGEST_SOURCE is mqtt: one process of ingest")
+    yield queue_state(mqtt, ingest)
+
+
 def _embedded() -> Iterator[str]:
     yield f"PostgreSQL {postgres.version_of()}, NATS {nats.version()}"
 
@@ -113,6 +121,7 @@ CHECKS: tuple[tuple[str, Callable[[], Iterator[str]], bool], ...] = (
     ("database", _database, True),
     ("broker", _broker, True),
     ("access", _access, False),
+    ("queue", _queue, False),
     ("embedded", _embedded, False),
     ("found", _found, True),
     ("browser", _browser, False),

@@ -25,8 +25,8 @@ from shared.errors import OperatorError
 from shared.settings import Ingest, Mqtt
 
 log = structlog.get_logger()
-EXPIRES_S: Final = 5.0  # a pull that finds nothing ends
-GRACE_S: Final = 3.0
+EXPIRES_S: Final = 3.0  # a pull that finds nothing ends; one unanswered for longer found no leader
+GRACE_S: Final = 2.0
 RETRY_S: Final = 0.5
 PULL_MOST: Final = 2000
 PULL_BYTES: Final = 16 * 2**20  # more than the largest message
@@ -226,12 +226,12 @@ class JetStream:
         return Message(topic, frame.payload, received_at, sequence, self._generation)
 
     def _ended(self, headers: bytes) -> None:
-        """A pull is over: its time, or the next message is more than it may bring."""
-        status = headers.partition(b"\r\n")[0].removeprefix(b"NATS/1.0").strip()
-        if not status.startswith(b"408") and b"MaxBytes" not in status:
-            raise Interrupted(f"the queue says: {status.decode(errors='replace')}")
+        """A pull is over. In good order NATS tells what was left of it, were it nothing."""
         left = _LEFT.search(headers)
-        self._asked = max(0, self._asked - int(left[1])) if left else 0
+        if left is None:
+            status = headers.partition(b"\r\n")[0].removeprefix(b"NATS/1.0 ")
+            raise Interrupted(f"the queue says: {status.decode(errors='replace')}")
+        self._asked = max(0, self._asked - int(left[1]))
 
     def _leave(self, wire: Wire) -> None:
         """Acknowledge what is committed, give back the rest."""

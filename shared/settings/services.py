@@ -46,9 +46,9 @@ class Ingest(BaseSettings):
 
     @property
     def worker(self) -> tuple[str, str] | None:
-        """User and password there."""
-        parts = urlsplit(self.nats_addresses[0]) if self.nats_addresses else None
-        if parts is None or not parts.username:
+        """User and password there, for `lab broker sync` to make; `lab` is there already."""
+        parts = urlsplit(self.nats_addresses[0] if self.nats_addresses else "")
+        if not parts.password or parts.username == "lab":
             return None
         return plain(parts.username) or "", plain(parts.password) or ""
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from shared.db import sites
 from shared.db.engine import connect, sync_engine
 from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import free_port
 from shared.settings import Database, Mqtt
+from shared.site_file import parse
 from tests import compose
 from tests.compose import ROOT, SECRETS
 from tests.integration.deployed import PLUGIN, Deployed, running_mosquitto, running_nats
@@ -147,7 +149,10 @@ def empty(new_database: Callable[[str], Database]) -> Database:
 def on_nats(tmp_path: Path, empty: Database) -> Iterator[Machine]:
     with running_nats(tmp_path) as broker:
         monitor = f"http://127.0.0.1:{broker.monitor_port}"
-        variables = {"MQTT_MONITOR_URL": monitor, "DEMO_SCENARIO": SCENARIO}
+        variables = {
+            **{"MQTT_MONITOR_URL": monitor, "DEMO_SCENARIO": SCENARIO},
+            "INGEST_NATS_URL": f"nats://worker:of-this-test@127.0.0.1:{broker.admin_port}",
+        }
         yield Machine(tmp_path, empty, variables, broker)
 
 
@@ -177,6 +182,22 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
         finally:
             demo.stop()
         assert demo.process.returncode == 0, demo.log.read_text()
+
+
+def test_two_workers_start_at_a_queue_and_a_reading_arrives(on_nats: Machine) -> None:
+    machine = replace(on_nats, variables={**on_nats.variables, "INGEST_SOURCE": "jetstream"})
+    machine.once("migrate")
+    engine = sync_engine(machine.database)
+    with engine.begin() as connection:
+        sites.apply(connection, parse(site()))
+    engine.dispose()
+    for service in ("broker-users", "broker-queue"):
+        machine.once(service)
+    with machine.running("ingest") as child, machine.running("ingest-2"):
+        publish_one(machine)
+        wait_until(
+            lambda: machine.count("reading") == 1, child, patience_s=60, what="stored nothing"
+        )
 
 
 @pytest.fixture

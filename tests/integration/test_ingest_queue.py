@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine, text
 
 from services.ingest import main
 from shared.errors import OperatorError
-from shared.jetstream import ACK_WAIT_S
+from shared.jetstream import ACK_WAIT_S, INBOX
 from shared.nats_client import connected
 from shared.settings import Database, Mqtt
 from tests.integration.broker_world import World
 from tests.integration.counting_publisher import CountingPublisher, plain_reading
-from tests.integration.mqtt_attempt import Attempt, eventually, with_user
+from tests.integration.mqtt_attempt import PATIENCE_S, Attempt, eventually, with_user
 from tests.integration.mqtt_attempt import refused as not_let_in
 from tests.integration.queue_world import Workers, hasty, workers
 from tests.integration.test_ingest_path import NOW, site
@@ -57,6 +58,13 @@ def repeats(engine: Engine) -> int:
         return connection.scalar(text("SELECT sum(n) FROM ledger WHERE kind = 'repeat'")) or 0
 
 
+def connections(at: Workers) -> int:
+    """How many workers have made since the broker began."""
+    monitor = at.at.variables["LAB_MQTT_MONITOR_URL"]
+    told = httpx.get(f"{monitor}/connz", params={"state": "any", "limit": "1000"}).json()
+    return sum(each.get("name", "").startswith(INBOX) for each in told["connections"])
+
+
 def test_init_makes_the_queue_before_the_first_publisher_and_repeating_it_is_safe(
     at: Workers, engine: Engine
 ) -> None:
@@ -90,6 +98,7 @@ def test_two_workers_share_what_comes_and_nothing_is_lost_or_twice(
     assert sum(shares) == 1000
     assert min(shares) > 100
     assert repeats(engine) == 0
+    assert connections(at) == len(both)  # a pull that ends is no reason to begin anew
 
 
 def test_what_a_killed_worker_held_is_stored_by_the_other(at: Workers, engine: Engine) -> None:
@@ -171,13 +180,13 @@ def test_a_worker_may_do_its_work_and_nothing_else(at: Workers) -> None:
     at.at.told("init")
     url = at.settings.nats_addresses[0]
     refused = asyncio.run(tried(url, at.at.place))
-    assert refused == {*NOT_FOR_WORKERS, *NOT_BY_WORKERS}
+    assert refused == {each.lower() for each in (*NOT_FOR_WORKERS, *NOT_BY_WORKERS)}
     user, password = at.settings.worker or ("", "")
     assert not_let_in(with_user(at.at.place, user, password))
 
 
 async def tried(url: str, place: Mqtt) -> set[str]:
-    """The subjects that NATS refuses this user, of those it must."""
+    """The subjects that NATS refuses this user, of those it must; nats-py tells in lower case."""
     told: list[str] = []
 
     async def refusal(error: Exception) -> None:
@@ -188,7 +197,10 @@ async def tried(url: str, place: Mqtt) -> set[str]:
             await client.subscribe(subject)
         for subject in NOT_BY_WORKERS:
             await client.publish(subject, b"{}")
-        await client.flush()
+        deadline = time.monotonic() + PATIENCE_S
+        while len(told) < len(NOT_FOR_WORKERS) + len(NOT_BY_WORKERS):
+            assert time.monotonic() < deadline, told
+            await asyncio.sleep(0.02)
     found = (re.search(r'to "([^"]+)"', each) for each in told)
     return {each[1] for each in found if each}
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,29 +86,57 @@ def nothing_is_lost_or_twice(at: Cluster, engine: Engine, publisher: CountingPub
     assert readings == distinct == counted == len(found)
 
 
+def begun(at: Cluster, rate: float) -> CountingPublisher:
+    """Two workers, and a publisher that knows every node."""
+    for _ in range(2):
+        at.workers.start()
+    places = [node.place for node in at.nodes.values()]
+    return CountingPublisher(places, plain_reading(TOPIC, NOW), rate)
+
+
+def test_what_was_acknowledged_survives_the_leader_and_a_worker_at_once(
+    at: Cluster, engine: Engine
+) -> None:
+    hasty(at.workers)
+    publisher = begun(at, RATE)
+    eventually(lambda: len(publisher.acknowledged) > RATE)
+    at.leader().kill()
+    worker = at.workers.running.pop()
+    worker.process.kill()
+    worker.process.wait()
+    assert resumed(engine, publisher) < RESUMES_WITHIN_S
+    nothing_is_lost_or_twice(at, engine, publisher)
+
+
+@pytest.mark.long
 def test_what_was_acknowledged_survives_the_death_of_a_node_its_leader_and_a_worker(
     at: Cluster, engine: Engine
 ) -> None:
     hasty(at.workers)
-    for _ in range(2):
-        at.workers.start()
-    places = [node.place for node in at.nodes.values()]
-    publisher = CountingPublisher(places, plain_reading(TOPIC, NOW), RATE)
+    publisher = begun(at, RATE)
     silence = a_round(at, engine, publisher)
     nothing_is_lost_or_twice(at, engine, publisher)
     print(silence, len(publisher.acknowledged), publisher.connections)  # noqa: T201
     assert max(silence.values()) < RESUMES_WITHIN_S
 
 
+def replaced(node: Node, engine: Engine, publisher: CountingPublisher, at: Cluster) -> None:
+    """Another machine in its place, of the same name and empty."""
+    node.kill()
+    shutil.rmtree(node.directory / node.name)
+    resumed(engine, publisher)
+    node.start()
+    node.listening()
+    eventually(at.whole, 120)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_same_five_times_over_at_the_pace_of_production(at: Cluster, engine: Engine) -> None:
-    for _ in range(2):
-        at.workers.start()
-    places = [node.place for node in at.nodes.values()]
-    publisher = CountingPublisher(places, plain_reading(TOPIC, NOW), 5 * RATE)
+    publisher = begun(at, 5 * RATE)
     for _ in range(5 if os.environ.get("LAB_TEST_FULL") else 1):
         silence = a_round(at, engine, publisher)
         print(silence)  # noqa: T201
         assert max(silence.values()) < RESUMES_WITHIN_S
+    replaced(at.leader(), engine, publisher, at)
     nothing_is_lost_or_twice(at, engine, publisher)

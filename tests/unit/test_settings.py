@@ -3,7 +3,7 @@
 import pytest
 from pydantic_settings import BaseSettings
 
-from shared.settings import Alerts, Broker, Database, Mqtt, SettingsError, load
+from shared.settings import Alerts, Broker, Database, Ingest, Mqtt, SettingsError, load
 
 
 def test_a_broker_password_may_hold_characters_that_a_url_escapes() -> None:
@@ -22,6 +22,9 @@ def test_a_broker_without_a_user_is_told_none() -> None:
     [
         (Database, {"URL": "postgresql://lab:SECRET@host:x/db"}, "LAB_DATABASE_URL: what stands"),
         (Mqtt, {"URL": "mqtt://u:SECRET/1@host"}, "LAB_MQTT_URL: what stands after"),
+        (Ingest, {"NATS_URL": "tls://u:SECRET/1@host"}, "LAB_INGEST_NATS_URL: what stands after"),
+        (Ingest, {"NATS_URL": "mqtt://u:SECRET@h"}, "LAB_INGEST_NATS_URL: must look like nats://"),
+        (Ingest, {"NATS_URL": "", "SOURCE": "jetstream"}, "LAB_INGEST_NATS_URL: must be set with"),
         (Alerts, {"SMTP_URL": "smtps://u:SECRET/1@host"}, "LAB_ALERTS_SMTP_URL: what stands"),
         (Alerts, {"WEBHOOK_URL": "https://host:SECRET/x"}, "LAB_ALERTS_WEBHOOK_URL: what stands"),
         (Alerts, {"WEBHOOK_URL": "https://ho st/SECRET"}, "LAB_ALERTS_WEBHOOK_URL: must look like"),
@@ -72,3 +75,11 @@ def test_which_broker_it_is_follows_from_how_its_administrator_speaks() -> None:
     assert (two.kind, two.urls) == ("nats", ("nats://a:1@x:4222", "tls://a:1@y"))
     assert Broker(admin_url="mqtts://a:1@x").kind == "mosquitto"  # type: ignore[arg-type]
     assert Broker().urls == ()
+
+
+def test_workers_know_every_node_and_one_user() -> None:
+    ingest = Ingest(source="jetstream", nats_url="tls://worker:p%40ss@one:4222, tls://two")
+    assert ingest.nats_addresses == ("tls://worker:p%40ss@one:4222", "tls://two")
+    assert ingest.worker == ("worker", "p@ss")
+    assert Ingest(nats_url="nats://worker@one").worker is None  # nobody without a password
+    assert Ingest(nats_url="nats://lab:first@one").worker is None  # whom NATS knows already

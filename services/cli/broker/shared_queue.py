@@ -70,6 +70,32 @@ def end(
         typer.echo(f"- queue {QUEUE}")
 
 
+def state(mqtt: Mqtt, ingest: Ingest) -> str:
+    """How the queue stands, asked as a worker would; raises QueueRefused."""
+
+    async def looked(url: str) -> dict[str, Any] | None:
+        async with connected(url, mqtt.tls_context) as client:
+            return await _found(client, f"CONSUMER.INFO.{STREAM}.{QUEUE}")
+
+    for url in ingest.nats_addresses:
+        try:
+            info = asyncio.run(looked(url))
+        except FAILURES as error:
+            refusal = f"LAB_INGEST_NATS_URL: {error or type(error).__name__}"
+            continue
+        if info is None:
+            raise QueueRefused(f"queue {QUEUE}: not there: `lab broker init` makes it")
+        group = info.get("cluster", {})
+        copies = f"{1 + len(group.get('replicas', []))} copies" if group else "one copy"
+        away = [each["name"] for each in group.get("replicas", []) if each.get("offline")]
+        told = f", {', '.join(away)} away" if away else ""
+        return (
+            f"{QUEUE}: {info['num_pending']} wait, {info['num_ack_pending']} under way,"
+            f" {copies}{told}"
+        )
+    raise QueueRefused(refusal)
+
+
 def _at_nats(mqtt: Mqtt, ingest: Ingest, act: Callable[[Client], Awaitable[Told]]) -> Told:
     """Act as ingest's own user, which may do everything, at the first address that answers."""
 

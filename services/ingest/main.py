@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from services.ingest import adapters, batch, parts, violations
+from services.ingest import adapters, batch, parts, seen, violations
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
 from services.ingest.keeper import Keeper
@@ -42,6 +42,8 @@ def run(
             )
         if broker_log:
             violations.follow(broker_log, mqtt.monitor_url, stop)
+        if settings.health_port:
+            seen.follow(database, stop)
         serve(opened, inlet, settings, stop, mqtt.monitor_url)
 
 

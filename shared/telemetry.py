@@ -33,6 +33,12 @@ SPOOL_DRAINS = Gauge("lab_ingest_spool_drain_running", "1 while the thread that 
 SPOOLED = Counter("lab_ingest_spooled_messages_total", "Messages made durable in the spool")
 DRAINED = Counter("lab_ingest_drained_messages_total", "Messages of the spool that were committed")
 SPOOL_DAMAGED = Counter("lab_ingest_spool_damaged_total", "Places in the spool that no longer read")
+SOURCE_SEEN = Gauge(
+    "lab_ingest_source_last_seen_timestamp_seconds", "Last uplink; at most a day ago", ["source"]
+)
+GATEWAY_SEEN = Gauge(
+    "lab_ingest_gateway_last_seen_timestamp_seconds", "Last uplink heard", ["source", "gateway"]
+)
 PUSHES = Counter("lab_push_requests_total", "Requests to push a message, by answer", ["status"])
 VIOLATIONS = Counter(
     "lab_broker_violations_total", "What the broker refused, by its log", ["user", "kind"]

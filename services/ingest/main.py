@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from services.ingest import adapters, batch, parts, task_runner, violations
+from services.ingest import adapters, batch, parts, seen, task_runner, violations
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
 from services.ingest.jetstream import JetStream
@@ -56,6 +56,8 @@ def run(
         if broker_log:
             violations.follow(broker_log, mqtt.monitor_url, stop)
         task_runner.start(database, stop)
+        if settings.health_port:
+            seen.follow(database, stop)
         serve(opened, inlet, settings, stop, mqtt.monitor_url)
 
 

@@ -27,8 +27,8 @@ from shared.site_file import parse
 from tests import compose
 from tests.compose import ROOT, SECRETS
 from tests.integration.deployed import PLUGIN, Deployed, running_mosquitto, running_nats
+from tests.integration.mosquitto import MOSQUITTO
 from tests.integration.mqtt_attempt import Attempt, refused, trusted, with_user
-from tests.integration.test_ingest_mosquitto import MOSQUITTO
 from tests.integration.test_ingest_path import NOW, site
 
 pytestmark = pytest.mark.database

@@ -1,6 +1,7 @@
 """Mosquitto does not keep what it holds: while the database is away messages are safe with us."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from services.ingest import main
+from services.ingest import main, seen
 from services.ingest.spool.spool import Spool
 from services.ingest.uplink import Message
 from shared.embedded.nats import free_port
@@ -73,6 +74,9 @@ class Running:
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self._port}/healthz").json()
         return state
+
+    def metrics(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self._port}/metrics").text
 
     def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         deadline = time.monotonic() + 60
@@ -152,6 +156,13 @@ def test_live_messages_go_on_and_the_backlog_follows(
         bench.publish_all(plain(200, 210))
         stored(bench, 210)
         ingest.spooled(0)
+        seen.tell(line.database)
+        told = ingest.metrics()
+    assert "lab_ingest_spool_messages 0.0" in told
+    assert "lab_ingest_database_connected 1.0" in told
+    assert "lab_ingest_lag_seconds 0.0" in told
+    (at,) = re.findall(r'source_last_seen_timestamp_seconds{source="cibinong.plain"} (\S+)', told)
+    assert time.time() - 120 < float(at) <= time.time()
 
 
 def test_a_full_spool_acknowledges_nothing_says_so_and_goes_on_by_itself(

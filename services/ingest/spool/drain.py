@@ -95,6 +95,8 @@ class Drain:
                     raise
                 # Locked, or something it cannot take: the segments behind it have their turn.
                 log.warning("segment_waits", segment=segment.path.name, error=str(error))
+            except Exception:  # a fault of ours: it stays in the spool, and the others go on
+                log.exception("segment_failed", segment=segment.path.name)
             if self._stop.is_set():
                 return
         if not self._spool.messages:

@@ -68,7 +68,7 @@ MATRIX: Final = {
     "GET /v1/pilots/{pilot}": "CRPOA",
     "GET /v1/rejects": "OA",
     "GET /v1/rejects/{reject}": "OA",
-    "POST /v1/rejects/redrive": "OA",
+    "POST /v1/redrive": "OA",
     "POST /v1/reprocess": "OA",
     "GET /v1/sites": "CRPOA",
     "GET /v1/sites/{site}": "CRPOA",

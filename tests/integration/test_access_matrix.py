@@ -54,9 +54,11 @@ OF_NO_SITE: Final = ("{service}", "{name}")
 FORMS: Final = {
     "POST /v1/findings/{finding}/actions": {"json": {"action": "acknowledge"}},
     "POST /v1/keys": {"json": {"name": "made"}},
-    "POST /v1/rejects/redrive": {"json": {"site": "cibinong", "dry_run": True}},
+    "POST /v1/redrive": {"json": {"site": "cibinong", "dry_run": True}},
     "POST /rejects/redrive": {"data": {"site": "cibinong", "dry_run": "yes"}},
-    "POST /v1/reprocess": {"json": {"site": "cibinong", "device": "g1", "dry_run": True}},
+    "POST /v1/reprocess": {
+        "json": {"site": "cibinong", "of": "device", "key": "g1", "dry_run": True}
+    },
     "POST /findings/{finding_id:number}/actions": {"data": {"action": "acknowledge"}},
     "POST /account/keys": {"data": {"name": "made"}},
     "POST /account/password": {"data": {"old": "x", "new": "a new and long password"}},

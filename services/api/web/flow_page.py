@@ -153,7 +153,7 @@ async def _reprocess(request: Request, visit: Visitor, device_id: int) -> Respon
         await visit.record("create", "task", outcome="refused")
         return missing(request)
     dry = form.get("dry_run") == "yes"
-    await reprocess(visit, Reprocess(site=one.site, device=one.key, dry_run=dry))
+    await reprocess(visit, Reprocess(site=one.site, of="device", key=one.key, dry_run=dry))
     return _back(form)
 
 

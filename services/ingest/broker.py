@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from services.ingest.receiver import Published, Receiver
 from services.ingest.uplink import Message
 from shared import telemetry
 from shared.errors import OperatorError
@@ -60,6 +61,7 @@ class Broker:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+        self._client.on_block = self._on_block
         self._client.on_subscribe = self._on_subscribe
         self._thread = threading.Thread(target=self._network, name="mqtt", daemon=True)
 
@@ -98,10 +100,10 @@ class Broker:
     def ack(self, messages: Iterable[Message]) -> None:
         """Confirm in receive order. Ids of an earlier connection mean other messages by now."""
         with self._lock:
-            for message in messages:
-                if message.mid and message.generation == self._generation:
-                    self._client.ack(message.mid, 1)
-                    self._in_flight.discard(message.mid)
+            now = self._generation
+            mids = [each.mid for each in messages if each.mid and each.generation == now]
+            self._client.ack_all(mids)
+            self._in_flight.difference_update(mids)
 
     def stop(self) -> None:
         """Disconnect; the broker keeps the session and what was not acknowledged."""
@@ -178,34 +180,44 @@ class Broker:
             log.error("subscription_refused", filters=sorted(refused), advice=ADVICE)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        """Only enqueues: an exception here would end the thread with is_connected() still true."""
-        received_at = datetime.now(UTC)
-        mid = message.mid if message.qos else 0
-        if not mid and self.inbox.qsize() >= UNPROMISED_MOST:
-            telemetry.MESSAGES.labels("qos0_dropped").inc()
-            return
-        with self._lock:
-            if mid in self._in_flight:  # redelivered while we still hold it
-                telemetry.MESSAGES.labels("redelivered_in_flight").inc()
-                return
-            if mid:
-                self._in_flight.add(mid)
-            generation = self._generation
-        self.inbox.put(
-            Message(_topic(message), bytes(message.payload), received_at, mid, generation)
+        """MQTT 5, one by one."""
+        topic = message._topic  # as bytes: `topic` raises for what is no UTF-8
+        self._on_block(
+            [Published(topic, bytes(message.payload), message.mid if message.qos else 0)]
         )
 
+    def _on_block(self, block: list[Published]) -> None:
+        """Only enqueues: an exception here would end the thread with is_connected() still true."""
+        received_at = datetime.now(UTC)
+        dropped = redelivered = 0
+        with self._lock:
+            generation, in_flight = self._generation, self._in_flight
+            for topic, payload, mid in block:
+                if mid in in_flight:  # redelivered while we still hold it
+                    redelivered += 1
+                    continue
+                if mid:
+                    in_flight.add(mid)
+                elif self.inbox.qsize() >= UNPROMISED_MOST:
+                    dropped += 1
+                    continue
+                self.inbox.put(Message(_text(topic), payload, received_at, mid, generation))
+        if dropped:
+            telemetry.MESSAGES.labels("qos0_dropped").inc(dropped)
+        if redelivered:
+            telemetry.MESSAGES.labels("redelivered_in_flight").inc(redelivered)
 
-def _topic(message: paho.MQTTMessage) -> str:
+
+def _text(topic: bytes) -> str:
     try:
-        return message.topic
+        return topic.decode()
     except UnicodeDecodeError:  # refused later, as a topic of no source
-        return repr(message)
+        return repr(topic)
 
 
-def _client(settings: Mqtt) -> paho.Client:
+def _client(settings: Mqtt) -> Receiver:
     five = settings.protocol == "5"
-    client = paho.Client(
+    client = Receiver(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,
         protocol=paho.MQTTv5 if five else paho.MQTTv311,

@@ -14,8 +14,6 @@ from shared.domain.property import PROPERTIES
 from shared.domain.quality import Span
 from shared.domain.unit import converter
 
-_REMEMBERED_TOPICS: Final = 50_000
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -49,6 +47,7 @@ class Device:
     origin: str
     has_profile: bool
     targets: Mapping[str, Target]
+    zone: str = "UTC"  # of its site
 
 
 @dataclass(slots=True)
@@ -57,17 +56,13 @@ class Fleet:
 
     sources: list[Source]
     devices: Mapping[ByRadio | ByTopic, Device]
-    _by_topic: dict[str, Source | None] = field(default_factory=dict)
+    routes: dict[str, Any] = field(default_factory=dict)  # what was decided about a topic before
 
     def source_of(self, topic: str) -> Source | None:
-        """The source whose filters cover a topic; remembered, since topics repeat."""
-        if topic not in self._by_topic:
-            if len(self._by_topic) >= _REMEMBERED_TOPICS:
-                self._by_topic.clear()
-            self._by_topic[topic] = next(
-                (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters)), None
-            )
-        return self._by_topic[topic]
+        """The source whose filters cover a topic."""
+        return next(
+            (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters)), None
+        )
 
     @property
     def filters(self) -> list[str]:
@@ -88,9 +83,9 @@ def load(connection: psycopg.Connection) -> Fleet:
             streams.setdefault(device_id, {})[name, channel] = number
         devices: dict[ByRadio | ByTopic, Device] = {}
         for row in connection.execute(_DEVICES):
-            number, source_id, origin, key, external_id, site, fields = row
+            number, source_id, origin, key, external_id, site, zone, fields = row
             targets = _targets(fields, streams.get(number, {}))
-            device = Device(number, source_id, origin, fields is not None, targets)
+            device = Device(number, source_id, origin, fields is not None, targets, zone)
             devices[ByTopic(site, key)] = device
             if external_id:
                 devices[ByRadio(external_id)] = device
@@ -169,7 +164,7 @@ _DATASTREAMS: Final = """
 """
 _DEVICES: Final = """
     SELECT device.id, device.source_id, device.origin, device.key, device.external_id,
-           site.key AS site, profile.fields
+           site.key AS site, site.zone, profile.fields
     FROM device
     JOIN site ON site.id = device.site_id
     LEFT JOIN profile ON profile.id = device.profile_id

@@ -1,7 +1,7 @@
 """Fields of an uplink → readings of datastreams, and what could not become one."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,17 +32,24 @@ class Item(NamedTuple):
 
 def map_uplink(
     uplink: Uplink, device: Device, received_at: datetime, clock: Clock = USUAL
-) -> Iterator[Reading | Item]:
+) -> tuple[list[Reading], list[Item]]:
     """Every value of the uplink, as a reading in its canonical unit or as a rejected item."""
+    readings: list[Reading] = []
+    items: list[Item] = []
     if uplink.undecoded:
-        yield Item("no_decoder", uplink.undecoded, "")
+        items.append(Item("no_decoder", uplink.undecoded, ""))
     for record in uplink.records:
         if not plausible(record.time, received_at, clock):
-            yield Item("bad_clock", f"event time {record.time.isoformat()}", str(record.time))
+            items.append(
+                Item("bad_clock", f"event time {record.time.isoformat()}", str(record.time))
+            )
             continue
         for name, raw in record.fields.items():
-            if raw is not None:  # null is a codec's way to say: no value
-                yield _one(record, name, raw, device)
+            if raw is None:  # null is a codec's way to say: no value
+                continue
+            outcome = _one(record, name, raw, device)
+            (readings if type(outcome) is Reading else items).append(outcome)  # type: ignore[arg-type]
+    return readings, items
 
 
 def _one(record: Record, name: str, raw: object, device: Device) -> Reading | Item:
@@ -52,7 +59,8 @@ def _one(record: Record, name: str, raw: object, device: Device) -> Reading | It
     if not isinstance(raw, int | float):  # a bool is an int: 0 or 1
         return Item("not_a_number", f"{name}: {str(raw)[:100]!r}", f"{name} {record.time}")
     try:
-        value = _converter(target, record.units.get(name))(float(raw))
+        told = record.units.get(name) if record.units else None
+        value = _converter(target, told)(float(raw))
     except UnitError as error:
         return Item("bad_unit", f"{name}: {error}", name)
     except OverflowError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -19,6 +20,7 @@ from services.ingest.uplink import (
     Refused,
     Uplink,
     content_key,
+    digest,
     identity,
     on_arrival,
     plausible,
@@ -26,6 +28,8 @@ from services.ingest.uplink import (
 from shared.domain.property import PROPERTIES
 
 log = structlog.get_logger()
+_REMEMBERED_TOPICS: Final = 50_000
+_NO_ID: Final = UUID(int=0)  # until it is known
 NO_SOURCE = Source(0, 0, "", "", ())  # its filters were changed while messages were under way
 
 
@@ -52,37 +56,57 @@ class Prepared:
     @property
     def reject_id(self) -> UUID:
         """The id these bytes have, or once had, among the rejects."""
-        return _reject_id(self.message)
+        return UUID(bytes=reject_digest(self.message))
 
     @property
     def missing(self) -> set[str]:
         """Properties without a datastream yet: of any device's health, and whatever else a device
         without a profile sends."""
-        if self.device is None:
+        if not self.items or self.device is None:
             return set()
         unmapped = {item.about for item in self.items if item.reason == "unmapped"}
         told = {health.FIELDS[name] for name in unmapped & health.FIELDS.keys()}
         return told if self.device.has_profile else told | unmapped & PROPERTIES.keys()
 
 
+class Route(NamedTuple):
+    """What follows from a topic alone."""
+
+    source: Source
+    adapter: Adapter | Refused
+    personal: bool
+
+
 def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Prepared:
     """All that can be decided without the database. Never raises: poison must not block."""
-    source = fleet.source_of(message.topic) or NO_SOURCE
-    prepared = Prepared(message, _reject_id(message), source)
-    prepared.personal = any(each.is_personal(message.topic) for each in adapters.values())
+    route = fleet.routes.get(message.topic) or _route(message.topic, fleet, adapters)
+    prepared = Prepared(message, _NO_ID, route.source, route.personal)
     try:
-        adapter = _adapter(source, adapters)
-        understood = adapter.parse(message)
+        if isinstance(route.adapter, Refused):
+            raise Refused(route.adapter.reason, route.adapter.detail)
+        understood = route.adapter.parse(message)
         if isinstance(understood, Feedback):
             _accept_feedback(prepared, understood)
         else:
             _accept_uplink(prepared, understood, fleet)
     except Refused as refused:
         prepared.refused = refused
+        prepared.id = prepared.reject_id
     except Exception as error:  # a fault of ours: the message is kept, and the stream goes on
+        prepared.id = prepared.reject_id
         log.exception("message_crashed_the_pipeline", topic=message.topic, reject=str(prepared.id))
         prepared.refused = Refused("internal_error", f"{type(error).__name__}: {error}"[:500])
     return prepared
+
+
+def _route(topic: str, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Route:
+    source = fleet.source_of(topic) or NO_SOURCE
+    personal = any(each.is_personal(topic) for each in adapters.values())
+    if len(fleet.routes) >= _REMEMBERED_TOPICS:
+        fleet.routes.clear()
+    route = Route(source, _adapter(source, adapters), personal)
+    fleet.routes[topic] = route
+    return route
 
 
 def _accept_uplink(prepared: Prepared, uplink: Uplink, fleet: Fleet) -> None:
@@ -92,13 +116,11 @@ def _accept_uplink(prepared: Prepared, uplink: Uplink, fleet: Fleet) -> None:
     if clock.arrival and not plausible(uplink.observed_at, message.received_at, clock):
         uplink = on_arrival(uplink, message.received_at)
     _require_plausible_clock(uplink, message, clock)
+    prepared.readings, prepared.items = map_uplink(
+        uplink, prepared.device, message.received_at, clock
+    )
     prepared.id = identity(message.topic, uplink.key)
     prepared.uplink = uplink
-    for outcome in map_uplink(uplink, prepared.device, message.received_at, clock):
-        if isinstance(outcome, Reading):
-            prepared.readings.append(outcome)
-        else:
-            prepared.items.append(outcome)
 
 
 def _accept_feedback(prepared: Prepared, feedback: Feedback) -> None:
@@ -125,21 +147,22 @@ def _device(uplink: Uplink, source: Source, fleet: Fleet) -> Device:
 
 def _require_plausible_clock(uplink: Uplink, message: Message, clock: Clock) -> None:
     """Refuse the message when its own time, or that of every record, is none we accept."""
-    if not plausible(uplink.observed_at, message.received_at, clock) or (
+    at, received_at = uplink.observed_at, message.received_at
+    if not plausible(at, received_at, clock) or (
         uplink.records
-        and not any(plausible(record.time, message.received_at, clock) for record in uplink.records)
+        and not any(r.time is at or plausible(r.time, received_at, clock) for r in uplink.records)
     ):
         raise Refused("bad_clock", f"event time {uplink.observed_at.isoformat()}")
 
 
-def _adapter(source: Source, adapters: Mapping[str, Adapter]) -> Adapter:
+def _adapter(source: Source, adapters: Mapping[str, Adapter]) -> Adapter | Refused:
     if source is NO_SOURCE:
-        raise Refused("unknown_source", "the topic falls under no source's filters")
-    adapter = adapters.get(source.adapter)
-    if adapter is None:
-        raise Refused("unknown_adapter", f"no adapter is named {source.adapter!r}")
-    return adapter
+        return Refused("unknown_source", "the topic falls under no source's filters")
+    return adapters.get(source.adapter) or Refused(
+        "unknown_adapter", f"no adapter is named {source.adapter!r}"
+    )
 
 
-def _reject_id(message: Message) -> UUID:
-    return identity(message.topic, f"refused:{content_key(message.payload)}")
+def reject_digest(message: Message) -> bytes:
+    """The id, as bytes, that a message has among the rejects if it is refused."""
+    return digest(message.topic, f"refused:{content_key(message.payload)}")

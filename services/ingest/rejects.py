@@ -7,7 +7,8 @@ from uuid import UUID
 
 import psycopg
 
-from services.ingest.pipeline import Prepared
+from services.ingest import binary
+from services.ingest.pipeline import Prepared, reject_digest
 from services.ingest.uplink import identity
 
 # (source, device, UTC hour, kind) → how many, as the ledger counts.
@@ -64,8 +65,8 @@ def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
     """
     if not stored:
         return {}
-    ids = [prepared.reject_id for prepared in stored]
-    cursor.execute(_REDEEM, {"ids": ids})
+    ids = [reject_digest(prepared.message).hex() for prepared in stored]
+    cursor.execute(_REDEEM, {"ids": binary.array(ids)})
     counts: Counts = {}
     for source_id, device_id, hour, reason in cursor:
         cell = (source_id, device_id, hour, f"rejected:{reason}")
@@ -74,10 +75,17 @@ def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
 
 
 def count(cursor: psycopg.Cursor, counts: Counts) -> None:
-    """Add to the ledger, cells in one order for everybody, so that nobody waits in a circle."""
-    cells = sorted(counts, key=lambda cell: (cell[0], cell[1] or 0, cell[2], cell[3]))
-    columns = [[cell[i] for cell in cells] for i in range(4)]
-    cursor.execute(_COUNT, [*columns, [counts[cell] for cell in cells]])
+    """In one order of cells, so that writers that meet wait for each other and not in a ring."""
+    cells = sorted(counts.items(), key=lambda each: (each[0][0], each[0][1] or 0, each[0][2:]))
+    hours = {hour: f'"{hour.isoformat()}"' for _, _, hour, _ in counts}
+    columns = (
+        [source for (source, _, _, _), _ in cells],
+        [device for (_, device, _, _), _ in cells],
+        [hours[hour] for (_, _, hour, _), _ in cells],
+        [kind for (_, _, _, kind), _ in cells],
+        [n for _, n in cells],
+    )
+    cursor.execute(_COUNT, [binary.array(column) for column in columns])
 
 
 def _message(prepared: Prepared) -> Row:
@@ -146,7 +154,7 @@ _INSERT: Final = """
     RETURNING reject_id
 """
 _REDEEM: Final = """
-    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s) AND scope = 'message'
+    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s::uuid[]) AND scope = 'message'
     RETURNING source_id, device_id, date_trunc('hour', received_at, 'UTC'), reason
 """
 _COUNT: Final = """

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from services.ingest import fleet, writer
+from services.ingest import arrival, fleet, writer
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Refused
 from shared.db import migrate
@@ -35,7 +35,8 @@ class Store:
 
     def _connect(self) -> None:
         self._writing = connect(self._database, INGEST)
-        writer.prepare_session(self._writing)
+        arrival.prepare_session(self._writing)
+        self._memory = arrival.Memory()
         self._listening = connect(self._database, INGEST, autocommit=True)
         self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
         self._load()
@@ -66,7 +67,7 @@ class Store:
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
-            return writer.write(self._writing, batch)
+            return writer.write(self._writing, batch, self._memory)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(batch) > 1:
                 middle = len(batch) // 2

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-from services.ingest import fleet, pipeline, writer
+from services.ingest import arrival, fleet, pipeline, writer
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Adapter, Message
 from shared.db import timescale
@@ -63,9 +63,10 @@ class Desk:
         engine.dispose()
         with ExitStack() as opened:  # both or none
             self.connection = opened.enter_context(closing(connect(database, INGEST_TASKS)))
-            writer.prepare_session(self.connection)
+            arrival.prepare_session(self.connection)
             registry = connect(database, INGEST_TASKS, autocommit=True)
             self.registry = opened.enter_context(closing(registry))
+            self._memory = arrival.Memory()
             self.load()
             opened.pop_all()
 
@@ -96,7 +97,7 @@ class Desk:
 
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Within the slice: as the live path does, in one piece."""
-        return writer.write(self.connection, batch)
+        return writer.write(self.connection, batch, self._memory)
 
     def close(self) -> None:
         """Close both connections, and with them the lock."""

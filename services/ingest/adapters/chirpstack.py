@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from services.ingest import decoded, health
+from services.ingest import chirpstack_up, decoded, health
 from services.ingest.body import (
     Counter,
     Eui,
@@ -213,6 +213,8 @@ def parse(message: Message) -> Uplink:
         raise Refused("unsupported_event", "a gateway's own events: its frames are encrypted")
     if name not in _EVENTS:
         raise Refused("unsupported_event", f"{name[:100]!r} events are not read")
+    if name == "up" and (usual := chirpstack_up.read(message.payload, owner)):
+        return usual
     event = read(_EVENTS[name], message.payload)
     require_same(owner, event.device_info.dev_eui)
     return _up(event) if isinstance(event, _Up) else _other(name, event, message)

@@ -1,0 +1,150 @@
+"""Servers, processes and their CPU time for the benches of ingest."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from shared.db import migrate, sites
+from shared.db.engine import connect, sync_engine
+from shared.embedded import nats, postgres
+from shared.settings import Database
+from shared.site_file import parse
+from tests.bench import ingest_messages
+from tests.integration.ingest_bench import wait_healthy
+
+PATIENCE_S: Final = 300.0
+STORED: Final = "SELECT coalesce(sum(n), 0)::int FROM ledger WHERE kind = 'stored'"
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class World:
+    """What is measured on; `sent` uplinks were published so far, and every one is new."""
+
+    database: Database
+    broker: nats.Broker
+    sent: int = 0
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A migrated database with the devices, and a broker."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        with database(directory) as made, nats.running(directory / "nats") as broker:
+            engine = sync_engine(made)
+            migrate.upgrade(engine)
+            with engine.begin() as connection:
+                sites.apply(connection, parse(ingest_messages.site()))
+            engine.dispose()
+            yield World(made, broker)
+
+
+@contextmanager
+def database(directory: Path) -> Iterator[Database]:
+    """Empty, on the server of LAB_TEST_TIMESCALE_URL or on an embedded one."""
+    named = os.environ.get("LAB_TEST_TIMESCALE_URL")
+    if not named:
+        with postgres.running(directory / "pg") as url:
+            yield Database(url=url)
+        return
+    with connect(Database(url=named), autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS lab_bench WITH (FORCE)")
+        admin.execute("CREATE DATABASE lab_bench")
+        url = make_url(named).set(database="lab_bench").render_as_string(hide_password=False)
+        yield Database(url=url)
+        admin.execute("DROP DATABASE lab_bench WITH (FORCE)")
+
+
+def publishing(world: World, count: int, per_second: float = 0) -> subprocess.Popen[bytes]:
+    """The next so many uplinks, from a process of its own."""
+    numbers = (str(world.sent), str(count), str(per_second))
+    world.sent += count
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.ingest_messages", world.broker.url, *numbers]
+    )
+
+
+def publish(world: World, count: int) -> None:
+    """Until the broker has confirmed them."""
+    if publishing(world, count).wait(PATIENCE_S):
+        raise SystemExit("the publisher failed: see above")
+
+
+@contextmanager
+def ingesting(world: World) -> Iterator[int]:
+    """`lab ingest` as its users run it, healthy; its process id."""
+    port = nats.free_port()
+    variables = {
+        "LAB_DATABASE_URL": world.database.url,
+        "LAB_MQTT_URL": world.broker.url,
+        "LAB_INGEST_HEALTH_PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "ingest"], env={**os.environ, **variables}
+    )
+    try:
+        wait_healthy(port)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def polled(connection: psycopg.Connection[Any], sql: str, every_s: float) -> Iterator[int]:
+    """The answer to a question, again and again, for a while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        yield connection.execute(sql).fetchall()[0][0]
+        time.sleep(every_s)
+
+
+def cpu_clock(world: World, client: int) -> Callable[[], dict[str, float]]:
+    """A clock of the seconds that the client, the broker and the database have computed."""
+    with connect(world.database, autocommit=True) as connection:
+        postmaster = _parent(connection.info.backend_pid)
+    broker = world.broker.child.process.pid
+    return lambda: {
+        "client": _cpu_s(client),
+        "broker": _cpu_s(broker),
+        "database": _family_cpu_s(postmaster),
+    }
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # has ended
+        return ["0"] * 20
+
+
+def _parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(map(int, _stat(pid)[11:13])) / _TICKS
+
+
+def _family_cpu_s(parent: int) -> float:
+    """Of a process, its children that have ended, and those that run."""
+    pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    running = sum(_cpu_s(pid) for pid in pids if _parent(pid) == parent)
+    return _cpu_s(parent) + sum(map(int, _stat(parent)[13:15])) / _TICKS + running

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -51,7 +51,7 @@ THINGS: Final[dict[str, tuple[str, ...]]] = {
 }
 OF_THE_OTHER: Final = ('"yangon"', "Yangon")  # its key as a value, its name and zone
 OF_NO_SITE: Final = ("{service}", "{name}")
-FORMS: Final = {
+FORMS: Final[dict[str, dict[str, Any]]] = {
     "POST /v1/findings/{finding}/actions": {"json": {"action": "acknowledge"}},
     "POST /v1/keys": {"json": {"name": "made"}},
     "POST /v1/redrive": {"json": {"site": "cibinong", "dry_run": True}},
@@ -115,7 +115,12 @@ def world(new_database: Callable[[str], Database]) -> tuple[Database, World]:
         connection.execute(insert(tables.finding), finding)
         for site in (1, 2):  # sources and sites have the same numbers
             connection.execute(insert(tables.rejected), _reject(site))
-            asked = {"kind": "redrive", "args": {}, "state": "done", "site_id": site}
+            asked: dict[str, object] = {
+                "kind": "redrive",
+                "args": {},
+                "state": "done",
+                "site_id": site,
+            }
             connection.execute(insert(tables.task), asked)
     engine.dispose()
     return database, made

@@ -64,9 +64,9 @@ class Desk:
         with ExitStack() as opened:  # both or none
             self.connection = opened.enter_context(closing(connect(database, INGEST_TASKS)))
             arrival.prepare_session(self.connection)
-            self.memory = arrival.Memory()
             registry = connect(database, INGEST_TASKS, autocommit=True)
             self.registry = opened.enter_context(closing(registry))
+            self._memory = arrival.Memory()
             self.load()
             opened.pop_all()
 
@@ -97,7 +97,7 @@ class Desk:
 
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Within the slice: as the live path does, in one piece."""
-        return writer.write(self.connection, batch, self.memory)
+        return writer.write(self.connection, batch, self._memory)
 
     def close(self) -> None:
         """Close both connections, and with them the lock."""

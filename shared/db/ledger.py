@@ -87,6 +87,28 @@ _CELLS: Final = text(f"""
 )
 
 
+_SUMS_BY_DEVICE: Final = text(f"""
+    WITH summed AS (
+        SELECT source_id, device_id, kind, max(hour) AS hour, sum(n)::bigint AS n
+        FROM ledger WHERE hour >= :start GROUP BY 1, 2, 3 HAVING sum(n) > 0
+    )
+    SELECT ledger.source_id, ledger.device_id, max(hour) AS hour, site.key AS site,
+           source.key AS source, device.key AS device, {_SUMS},
+           COALESCE(jsonb_object_agg(substr(kind, strpos(kind, ':') + 1), n)
+                    FILTER (WHERE kind LIKE 'rejected:%'), '{{}}') AS rejected,
+           COALESCE(jsonb_object_agg(substr(kind, strpos(kind, ':') + 1), n)
+                    FILTER (WHERE kind LIKE 'item:%'), '{{}}') AS rejected_items
+    FROM summed AS ledger
+    LEFT JOIN source ON source.id = ledger.source_id
+    LEFT JOIN site ON site.id = source.site_id
+    LEFT JOIN device ON device.id = ledger.device_id
+    GROUP BY ledger.source_id, device_id, site.key, source.key, device.key
+    ORDER BY COALESCE(sum(n) FILTER (WHERE kind NOT IN ('stored', 'repeat', 'unkeyed')), 0) DESC,
+             site.key, source.key, device.key
+    LIMIT :limit
+""").bindparams(bindparam("start", type_=_MOMENT))
+
+
 def totals(connection: Connection) -> Totals:
     """Sums over the whole ledger."""
     return Totals(**connection.execute(_TOTALS).one()._mapping)
@@ -119,6 +141,13 @@ def cells(
             "limit": limit,
         },
     )
+    return [_cell(row) for row in rows]
+
+
+def sums(connection: Connection, start: datetime, limit: int = 1000) -> list[Cell]:
+    """Cells of hours from `start` summed up, one for each source and device: `hour` is the newest.
+    Those with something amiss come first."""
+    rows = connection.execute(_SUMS_BY_DEVICE, {"start": start, "limit": limit})
     return [_cell(row) for row in rows]
 
 

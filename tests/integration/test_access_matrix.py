@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -44,17 +44,21 @@ THINGS: Final[dict[str, tuple[str, ...]]] = {
     **{name: ("cibinong", "yangon") for name in ("site", "key")},
     "reject": tuple(f"00000000-0000-0000-0000-00000000000{site}" for site in (1, 2)),
     "task": ("1", "2"),
+    "reject_id:uuid": tuple(f"00000000-0000-0000-0000-00000000000{site}" for site in (1, 2)),
     "service": ("SEC-02", "SEC-02"),
     "name": ("target", "target"),
     "what": ("enable", "enable"),
 }
 OF_THE_OTHER: Final = ('"yangon"', "Yangon")  # its key as a value, its name and zone
 OF_NO_SITE: Final = ("{service}", "{name}")
-FORMS: Final = {
+FORMS: Final[dict[str, dict[str, Any]]] = {
     "POST /v1/findings/{finding}/actions": {"json": {"action": "acknowledge"}},
     "POST /v1/keys": {"json": {"name": "made"}},
-    "POST /v1/rejects/redrive": {"json": {"site": "cibinong", "dry_run": True}},
-    "POST /v1/reprocess": {"json": {"site": "cibinong", "device": "g1", "dry_run": True}},
+    "POST /v1/redrive": {"json": {"site": "cibinong", "dry_run": True}},
+    "POST /rejects/redrive": {"data": {"site": "cibinong", "dry_run": "yes"}},
+    "POST /v1/reprocess": {
+        "json": {"site": "cibinong", "of": "device", "key": "g1", "dry_run": True}
+    },
     "POST /findings/{finding_id:number}/actions": {"data": {"action": "acknowledge"}},
     "POST /account/keys": {"data": {"name": "made"}},
     "POST /account/password": {"data": {"old": "x", "new": "a new and long password"}},
@@ -111,7 +115,12 @@ def world(new_database: Callable[[str], Database]) -> tuple[Database, World]:
         connection.execute(insert(tables.finding), finding)
         for site in (1, 2):  # sources and sites have the same numbers
             connection.execute(insert(tables.rejected), _reject(site))
-            asked = {"kind": "redrive", "args": {}, "state": "done", "site_id": site}
+            asked: dict[str, object] = {
+                "kind": "redrive",
+                "args": {},
+                "state": "done",
+                "site_id": site,
+            }
             connection.execute(insert(tables.task), asked)
     engine.dispose()
     return database, made

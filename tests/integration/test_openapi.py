@@ -50,12 +50,14 @@ def test_every_operation_does_what_its_document_says(
     case.call_and_validate(base_url=served.address, headers=served.headers)
 
 
-def test_nothing_but_reading_acting_on_findings_and_keys_is_offered() -> None:
+def test_nothing_but_reading_and_what_people_do_is_offered() -> None:
     assert [path for path, methods in DOCUMENT["paths"].items() if set(methods) - {"get"}] == [
         "/v1/findings/{finding}/actions",
         "/v1/keys",
         "/v1/keys/{prefix}/rotate",
         "/v1/keys/{prefix}",
+        "/v1/redrive",
+        "/v1/reprocess",
     ]
 
 

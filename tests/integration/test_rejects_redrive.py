@@ -261,7 +261,7 @@ async def test_the_api_shows_refusals_and_asks_for_a_redrive(
         assert conflict["conflict"]["arrived"] == pytest.approx(0.99)
         assert conflict["conflict"]["stored"] == pytest.approx(0.11)
         register(apply_site)
-        made = await client.post("/v1/rejects/redrive", json={"reason": "unknown_device"})
+        made = await client.post("/v1/redrive", json={"reason": "unknown_device"})
         assert made.status_code == 201, made.text
         assert (made.json()["state"], made.json()["site"]) == ("waiting", "cibinong")
         desk = task_runner.at_desk(database, threading.Event())
@@ -270,5 +270,5 @@ async def test_the_api_shows_refusals_and_asks_for_a_redrive(
         ended = (await client.get(f"/v1/tasks/{made.json()['id']}")).json()
         assert (ended["state"], ended["result"]["stored"]) == ("done", 2)
         assert [each["id"] for each in (await client.get("/v1/tasks")).json()["items"]] == [1]
-        assert (await client.post("/v1/rejects/redrive", json={"site": "x"})).status_code == 404
-        assert (await client.post("/v1/rejects/redrive", json={"limit": 0})).status_code == 422
+        assert (await client.post("/v1/redrive", json={"site": "x"})).status_code == 404
+        assert (await client.post("/v1/redrive", json={"limit": 0})).status_code == 422

@@ -253,7 +253,9 @@ async def test_the_api_asks_for_it(ingest: Ingest, database: Database, engine: E
     fill(ingest, 2)
     key = people.add(engine, "operator", ["cibinong"])
     async with api_world.api(database, key) as client:
-        made = await client.post("/v1/reprocess", json={"device": "g1", "dry_run": True})
+        made = await client.post(
+            "/v1/reprocess", json={"of": "device", "key": "g1", "dry_run": True}
+        )
         assert (made.status_code, made.json()["kind"]) == (201, "reprocess")
-        both = await client.post("/v1/reprocess", json={"device": "g1", "profile": "gauge"})
+        both = await client.post("/v1/reprocess", json={"of": "pilot", "key": "g1"})
         assert both.status_code == 422

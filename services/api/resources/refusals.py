@@ -98,7 +98,7 @@ async def _one(visit: Visitor, reject: UUID) -> WholeRefusal:
 
 
 @router.post(
-    "/rejects/redrive",
+    "/redrive",
     summary="Take refusals in after all",
     description="""Refused messages are kept for 30 days. After what was wrong is mended (a device
     registered, a clock rule, an adapter), ingest puts them through today's pipeline as of the time

@@ -1,9 +1,9 @@
 """Asking to decode raw messages again, after a profile or a decoder was corrected."""
 
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from services.api.access.guard import Router, needs
 from services.api.access.visit import Visit
@@ -19,17 +19,11 @@ class Reprocess(Payload):
     """Whose raw messages to decode again, and of which time; a device or a profile."""
 
     site: KeyText | None = Field(default=None, description="null: your only one, or every site")
-    device: KeyText | None = Field(default=None, examples=["gauge-1"])
-    profile: KeyText | None = None
+    of: Literal["device", "profile"] = Field(description="one device, or all of a profile")
+    key: KeyText = Field(examples=["gauge-1"])
     start: Moment | None = Field(default=None, alias="from", description="observed, inclusive")
     end: Moment | None = Field(default=None, alias="to", description="observed, exclusive")
     dry_run: bool = Field(default=False, description="tell what would change")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.device is None) == (self.profile is None):
-            raise ValueError("give a device or a profile")
-        return self
 
 
 router = Router(tags=["tasks"])
@@ -38,7 +32,7 @@ router = Router(tags=["tasks"])
 async def reprocess(visit: Visit, asked: Reprocess) -> Task:
     """Ask ingest to decode again; raises NotFound for a site."""
     args = {
-        **{"device": asked.device, "profile": asked.profile, "dry_run": asked.dry_run},
+        **{"device": None, "profile": None, asked.of: asked.key, "dry_run": asked.dry_run},
         "from": asked.start.isoformat() if asked.start else None,
         "to": asked.end.isoformat() if asked.end else None,
     }

@@ -20,7 +20,7 @@ from services.api.resources.pilots import find_pilot
 from services.api.resources.rejects import rejects
 from services.api.resources.sites import find_site
 from services.api.resources.uplinks import uplinks
-from services.api.web import series
+from services.api.web import flow_words, series, trace
 from services.api.web.area import areas, of_areas
 from services.api.web.findings_page import finding_words
 from services.api.web.frames import frames
@@ -61,6 +61,9 @@ async def _device(request: Request, visit: Visitor, device_id: int) -> HTMLRespo
     view = view_of(asked, device.origin, newest, now)
     found = (await findings(connection, device_id=device.id, page=Page(50))).items
     told = await _told(visit, device, page_after(SHOWN_MESSAGES, asked.get("before")), newest)
+    if "reject" in told["may"]:
+        since = now - trace.PERIODS["7d"]
+        told["trace"] = await trace.of_device(connection, device, now, since)
     return page(
         request,
         "device.html",
@@ -80,6 +83,7 @@ async def _device(request: Request, visit: Visitor, device_id: int) -> HTMLRespo
         ),
         findings=found,
         words=await finding_words(connection),
+        flow=flow_words,
         **told,
     )
 

@@ -23,6 +23,7 @@ from services.api.web import (
     audit_page,
     device_page,
     findings_page,
+    flow_page,
     labels,
     outcomes_page,
     overview,
@@ -38,6 +39,7 @@ _FOR_PROGRAMS = ("/v1/", "/static/", "/openapi.json", "/healthz", "/metrics")
 
 PAGES = (
     *(site_page, pilot_page, device_page, findings_page, outcomes_page),
+    flow_page,
     *(sign_in_page, account_page, admin_page, audit_page),
 )
 router = Router(include_in_schema=False)

@@ -6,7 +6,7 @@ WORKERS ?= 2# of `make test`: each has servers of its own
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check bench bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check bench bench-ingest bench-steps bench-long bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,15 @@ check: $(VENV)/.dev ## ruff, mypy strict, import rules, size budgets, secrets, k
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 	$(BIN)/python -m tests.bench
+
+bench-ingest: $(VENV)/.dev ## ingest beside a bare loop and COPY; LAB_BENCH_TELEGRAF=file adds Telegraf
+	$(BIN)/python -m tests.bench.ingest
+
+bench-steps: $(VENV)/.dev ## where the time of ingest goes
+	$(BIN)/python -m tests.bench.ingest_steps
+
+bench-long: $(VENV)/.dev ## ingest into a table of LAB_BENCH_ROWS readings (200 million)
+	$(BIN)/python -m tests.bench.ingest_long
 
 bench-audit: $(VENV)/.dev ## what auditing costs a write; a million rows sealed and verified
 	$(BIN)/python -m tests.bench.audit

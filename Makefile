@@ -8,7 +8,7 @@ SEED ?= 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check chaos bench bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check chaos bench bench-ingest bench-steps bench-long bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,15 @@ chaos: $(VENV)/.dev ## kill, stop, pause and cut under load; RUNS=50 SEED=1; end
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them
 	$(BIN)/python -m tests.bench
+
+bench-ingest: $(VENV)/.dev ## ingest beside a bare loop and COPY; LAB_BENCH_TELEGRAF=file adds Telegraf
+	$(BIN)/python -m tests.bench.ingest
+
+bench-steps: $(VENV)/.dev ## where the time of ingest goes
+	$(BIN)/python -m tests.bench.ingest_steps
+
+bench-long: $(VENV)/.dev ## ingest into a table of LAB_BENCH_ROWS readings (200 million)
+	$(BIN)/python -m tests.bench.ingest_long
 
 bench-audit: $(VENV)/.dev ## what auditing costs a write; a million rows sealed and verified
 	$(BIN)/python -m tests.bench.audit

@@ -16,7 +16,7 @@ class Ingest(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAB_INGEST_", env_ignore_empty=True)
 
-    batch_size: int = Field(default=2000, ge=1, le=20_000, description="messages per transaction")
+    batch_size: int = Field(default=1000, ge=1, le=20_000, description="messages per transaction")
     batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a full batch")
     health_port: int = Field(
         default=0, ge=0, le=65535, description="/healthz and /metrics; 0 is off"

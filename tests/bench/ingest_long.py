@@ -1,0 +1,119 @@
+"""`make bench-long`: does a full table slow ingest down, and what does a reading take on disk?
+
+LAB_BENCH_ROWS readings (200 million by default, some 20 GB) are made in the database itself, beside
+those of the devices that go on sending. Batches of new uplinks go through ingest's own writer in
+turns: on the empty table before, on the full one after. Prints a table and one JSON line.
+"""
+
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from statistics import median
+from typing import Final
+
+from services.analytics import compression
+from services.ingest import main as ingest
+from services.ingest.store import Store
+from services.ingest.uplink import Message
+from shared.db import storage, timescale
+from shared.db.engine import connect, sync_engine
+from shared.settings import Database, Retention
+from tests.bench.ingest_messages import DEVICES, READINGS, START, uplink
+from tests.bench.ingest_world import world
+from tests.integration.storage_world import finish
+
+ROWS: Final = int(os.environ.get("LAB_BENCH_ROWS", "200000000"))
+UPLINKS: Final = 20_000  # of each measurement
+BATCH: Final = 1000
+ROUNDS: Final = 3
+SLICE: Final = 2_000_000  # rows made in one transaction
+# Datastreams before the batches' time, each a reading a minute; values and times wander a little.
+FILL: Final = """
+    INSERT INTO reading (time, datastream_id, value, quality)
+    SELECT %(end)s::timestamptz - make_interval(mins => minute) + random() * interval '900 ms',
+           datastream_id, round((2 + sin(minute / 200.0) + random() / 50)::numeric, 2), 1
+    FROM generate_series(%(first)s::int, %(last)s::int) AS minute,
+         generate_series(1, %(datastreams)s::int) AS datastream_id
+"""
+
+
+def written_per_second(database: Database, first: int) -> float:
+    """Readings per second of uplinks from a number on, prepared and committed by ingest's parts."""
+    store, adapters = Store(database), ingest.known_adapters()
+    spent = 0.0
+    for begin in range(first, first + UPLINKS, BATCH):
+        now = datetime.now(UTC)
+        arrived = (uplink(i) for i in range(begin, begin + BATCH))
+        messages = [Message(topic, body, now) for topic, body in arrived]
+        started = time.perf_counter()
+        store.write(ingest._prepare(store, adapters, messages))
+        spent += time.perf_counter() - started
+    store.close()
+    return UPLINKS * READINGS / spent
+
+
+def fill(database: Database) -> int:
+    """Make the readings of a past that ends a day before the batches begin; returns how many."""
+    datastreams = DEVICES * READINGS
+    minutes, step = max(1, ROWS // datastreams), max(1, SLICE // datastreams)
+    with connect(database, autocommit=True) as connection:
+        for first in range(1440, 1440 + minutes, step):
+            last = min(first + step, 1440 + minutes) - 1
+            values = {"end": START, "first": first, "last": last, "datastreams": datastreams}
+            connection.execute(FILL, values)
+            say(f"  {(last - 1439) * datastreams:,} of {minutes * datastreams:,} readings made")
+        connection.execute("VACUUM ANALYZE reading")
+        connection.execute("CHECKPOINT")
+    return minutes * datastreams
+
+
+def kept(database: Database) -> tuple[float, float | None]:
+    """Bytes per reading as it was written, and compressed where the edition does that."""
+    engine = sync_engine(database)
+    with engine.connect() as connection:
+        before = storage.readings(connection)
+        compresses = timescale.edition(connection) == "community"
+    plain = sum(s.plain.bytes for s in before) / sum(s.plain.readings for s in before)
+    if not compresses:
+        return plain, None
+    finish(engine, lambda c, progress: compression.work(c, progress, Retention(), START))
+    with engine.connect() as connection:
+        after = [s.compressed for s in storage.readings(connection)]
+    engine.dispose()
+    return plain, sum(part.bytes for part in after) / sum(part.readings for part in after)
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    with world() as on:
+        written_per_second(on.database, 0)  # the first batches warm everything up
+        places = [(1 + turn) * UPLINKS for turn in range(2 * ROUNDS)]
+        empty = [written_per_second(on.database, place) for place in places[:ROUNDS]]
+        begun = time.perf_counter()
+        rows = fill(on.database)
+        say(f"filled in {time.perf_counter() - begun:.0f} s")
+        full = [written_per_second(on.database, place) for place in places[ROUNDS:]]
+        plain, compressed = kept(on.database)
+    say("| table | readings/s | least-most |\n|---|---|---|")
+    for name, rates in (("empty", empty), (f"{rows:,} readings", full)):
+        say(f"| {name} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} |")
+    say(f"load: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")
+    if compressed is None:
+        say("WARNING: this edition does not compress: name a server in LAB_TEST_TIMESCALE_URL")
+    figures = {"rows": rows, "empty": round(median(empty)), "full": round(median(full))}
+    ratio = round(median(full) / median(empty), 2)
+    bytes_ = {
+        "plain_bytes": round(plain, 1),
+        "compressed_bytes": compressed and round(compressed, 1),
+    }
+    say(json.dumps(figures | {"ratio": ratio} | bytes_))
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from shared.domain.quality import Span
 from shared.domain.unit import converter
 
 _REMEMBERED_TOPICS: Final = 50_000
+_LONGEST_REMEMBERED: Final = 500  # as many topics of 64 KB would be 3 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,17 @@ class Fleet:
 
     def source_of(self, topic: str) -> Source | None:
         """The source whose filters cover a topic; remembered, since topics repeat."""
+        if len(topic) > _LONGEST_REMEMBERED:
+            return self._find(topic)
         if topic not in self._by_topic:
             if len(self._by_topic) >= _REMEMBERED_TOPICS:
                 self._by_topic.clear()
-            covering = (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters))
-            self._by_topic[topic] = next(covering, None) if topics.possible(topic) else None
+            self._by_topic[topic] = self._find(topic)
         return self._by_topic[topic]
+
+    def _find(self, topic: str) -> Source | None:
+        covering = (s for s in self.sources if any(topics.matches(f, topic) for f in s.filters))
+        return next(covering, None) if topics.possible(topic) else None
 
     @property
     def filters(self) -> list[str]:

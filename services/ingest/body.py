@@ -5,13 +5,15 @@ from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationError
 
-from services.ingest.uplink import Refused
+from services.ingest.uplink import Refused, brief
 
 _MILLISECONDS_FROM: Final = 1e11  # as seconds that would be the year 5138
 _MOST_TEXT: Final = 200
+_MOST_ENTRIES: Final = 1000  # more gateways than hear one frame, and far less than fit a message
 Body = TypeVar("Body", bound=BaseModel)
+Entry = TypeVar("Entry")
 
 
 def read(model: type[Body], payload: bytes) -> Body:
@@ -30,6 +32,12 @@ def require_same(topic: str, body: str) -> None:
     """Refuse a message whose topic names another device than its body: one of them is forged."""
     if topic.lower() != body.lower():
         raise Refused("bad_topic", f"topic names {topic[:100]!r}, body {body[:100]!r}")
+
+
+def told(said: object) -> str:
+    """Text as it is shown; of anything else what a reject would tell of it."""
+    text = said if isinstance(said, str) else brief(said)
+    return text[:_MOST_TEXT].replace("\0", "\\0")[:_MOST_TEXT]
 
 
 def from_base64(text: str) -> bytes:
@@ -72,10 +80,12 @@ def _eui(text: str) -> str:
 Eui = Annotated[str, Field(max_length=32), AfterValidator(_eui)]
 Frame = Annotated[str, AfterValidator(_frame)]  # stays text: the bytes are in the raw message
 # Text that PostgreSQL can keep; longer or stranger text is cut, for it is only shown.
-Told = Annotated[str, AfterValidator(lambda text: text.replace("\0", "\\0")[:_MOST_TEXT])]
+Told = Annotated[str, AfterValidator(told)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Counter = Annotated[int, Field(ge=0, lt=2**32)]
 Port = Annotated[int, Field(ge=0, le=255)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
+# Refused at its first fault: a megabyte of faulty entries would be as many errors at once.
+Entries = Annotated[list[Entry], Field(max_length=_MOST_ENTRIES), FailFast()]
 GatewayId = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from services.ingest import decoded, health
 from services.ingest.body import (
     Counter,
+    Entries,
     Eui,
     GatewayId,
     Latitude,
@@ -76,7 +77,7 @@ class _Event(_Model):
 
     dev_eui: Annotated[Eui, Field(alias="devEUI")]
     time: AwareDatetime | None = None
-    rx_info: list[_RxInfo] = []
+    rx_info: Entries[_RxInfo] = []
     published_at: AwareDatetime | None = None
     timestamp: Number | None = None
     gateway_time: AwareDatetime | None = None

@@ -29,6 +29,7 @@ from shared.domain.property import PROPERTIES
 
 log = structlog.get_logger()
 _REMEMBERED_TOPICS: Final = 50_000
+_LONGEST_REMEMBERED: Final = 500  # as many topics of 64 KB would be 3 GB
 _NO_ID: Final = UUID(int=0)  # until it is known
 NO_SOURCE = Source(0, 0, "", "", ())  # its filters were changed while messages were under way
 
@@ -103,10 +104,11 @@ def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> 
 def _route(topic: str, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Route:
     source = fleet.source_of(topic) or NO_SOURCE
     personal = any(each.is_personal(topic) for each in adapters.values())
-    if len(fleet.routes) >= _REMEMBERED_TOPICS:
-        fleet.routes.clear()
     route = Route(source, _adapter(source, adapters), personal)
-    fleet.routes[topic] = route
+    if len(topic) <= _LONGEST_REMEMBERED:
+        if len(fleet.routes) >= _REMEMBERED_TOPICS:
+            fleet.routes.clear()
+        fleet.routes[topic] = route
     return route
 
 

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.ingest.body import (
     Counter,
+    Entries,
     Eui,
     Frame,
     GatewayId,
@@ -104,8 +105,8 @@ class Up(_Model):
     f_port: Port = 0
     frm_payload: Frame = ""
     decoded_payload: dict[str, Any] | None = None
-    normalized_payload: list[Measurement] = []
-    rx_metadata: list[RxMetadata] = []
+    normalized_payload: Entries[Measurement] = []
+    rx_metadata: Entries[RxMetadata] = []
     settings: Settings = Settings()
     received_at: AwareDatetime | None = None
     last_battery_percentage: Battery = Battery()
@@ -122,7 +123,7 @@ class Downlink(_Model):
 
     f_cnt: Counter = 0
     f_port: Port = 0
-    correlation_ids: list[Told] = []
+    correlation_ids: Entries[Told] = []
 
 
 class Error(_Model):
@@ -156,7 +157,7 @@ class Body(_Model):
     """An application message: one of its members says what it is."""
 
     end_device_ids: Ids | None = None
-    correlation_ids: list[str] = []
+    correlation_ids: Entries[str] = []
     received_at: AwareDatetime | None = None
     simulated: bool = False
     uplink_message: Up | None = None

@@ -17,7 +17,11 @@ def possible(topic: str) -> bool:
 
     Neither NUL nor lone surrogates (section 1.5.3), which a reader of bytes may have left.
     """
-    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in topic)
+    try:
+        topic.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in topic
 
 
 def overlaps(one: str, other: str) -> bool:

@@ -3,7 +3,7 @@
 import json
 import tracemalloc
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -66,6 +66,35 @@ def test_a_name_is_not_kept_a_hundred_times_for_the_values_below_it() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 20 * len(body)
+
+
+@pytest.mark.parametrize("entry", [0, {}])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("chirpstack-v4/up", ("rxInfo",)),
+        ("rak-wisgate/rx", ("rxInfo",)),
+        ("kerlink-wanesy/dataUp", ("gwInfo",)),
+        ("tts-v3/uplink_message/df0", ("uplink_message", "rx_metadata")),
+        ("tts-v3/uplink_message/df0", ("uplink_message", "normalized_payload")),
+        ("tts-v3/uplink_message/df0", ("correlation_ids",)),
+    ],
+)
+def test_many_entries_are_refused_before_they_are_many_objects(
+    name: str, path: tuple[str, ...], entry: object
+) -> None:
+    told: Any = json.loads(samples()[name].body)
+    place = told
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = [entry] * 50_000
+    body = json.dumps(told).encode()
+    tracemalloc.start()
+    with pytest.raises(Refused, match="bad_message"):
+        known_adapters()[samples()[name].adapter].parse(Message(samples()[name].topic, body, NOW))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30 * len(body)
 
 
 def test_possible_topics_are_all_others() -> None:

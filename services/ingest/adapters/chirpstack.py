@@ -5,6 +5,7 @@ default value may be missing (documentation samples, nested gateway messages): n
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from services.ingest import chirpstack_up, decoded, health
 from services.ingest.body import (
     Counter,
+    Entries,
     Eui,
     Frame,
     GatewayId,
@@ -23,6 +25,7 @@ from services.ingest.body import (
     Told,
     read,
     require_same,
+    told,
 )
 from services.ingest.pushed import Pushed
 from services.ingest.uplink import (
@@ -100,7 +103,7 @@ class _Up(_Event):
     f_port: Port = 0
     data: Frame = ""
     object: dict[str, Any] | None = None
-    rx_info: list[_RxInfo] = []
+    rx_info: Entries[_RxInfo] = []
     tx_info: _TxInfo = _TxInfo()
     join_server_context: dict[str, Any] | None = None
 
@@ -166,11 +169,12 @@ class _Log(_Event):
     level: Told = ""
     code: Told = ""
     description: Told = ""
-    context: dict[Told, Told] = {}
+    context: dict[str, Any] = {}
 
     def detail(self) -> _Detail:
-        told = {"level": self.level, "code": self.code, "description": self.description}
-        return {**told, "context": dict([*self.context.items()][:20])}
+        said = {"level": self.level, "code": self.code, "description": self.description}
+        first = islice(self.context.items(), 20)
+        return {**said, "context": {told(name): told(text) for name, text in first}}
 
 
 class _Position(_Event):

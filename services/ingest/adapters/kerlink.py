@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from services.ingest.body import (
     Counter,
+    Entries,
     Eui,
     GatewayId,
     Number,
@@ -50,7 +51,7 @@ class _DataUp(_Model):
     recv_time: Number
     ul_frequency: Annotated[Number, Field(ge=0, le=1e6)] | None = None  # MHz
     data_rate: str = ""
-    gw_info: list[_Gateway] = []
+    gw_info: Entries[_Gateway] = []
 
 
 def parse(message: Message) -> Uplink:

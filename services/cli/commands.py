@@ -10,7 +10,6 @@ import typer
 from sqlalchemy import Connection
 
 from services.cli.app import app, stop_on_signals
-from services.cli.doctor import examine
 from shared import broker_monitor
 from shared.db import ledger as ledger_table
 from shared.db import migrate
@@ -98,6 +97,8 @@ def _cells(connection: Connection) -> Iterator[ledger_table.Cell]:
 @app.command()
 def doctor() -> None:
     """Check settings, database, broker and parts; says what to do about what is wrong."""
+    from services.cli.doctor import examine
+
     lines, healthy = examine()
     for line in lines:
         typer.echo(line)

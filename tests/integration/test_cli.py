@@ -1,14 +1,15 @@
 """Bad settings, unreachable servers, faulty files: one clear line, exit code 2, nothing done."""
 
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -25,15 +26,7 @@ from tests.integration.test_site_apply import SITE, changed
 
 pytestmark = pytest.mark.database
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command said, and its exit code."""
-
-    returncode: int
-    stdout: str
-    stderr: str
+Done = subprocess.CompletedProcess[str]
 
 
 def lab(*arguments: str, **variables: str) -> Done:
@@ -54,13 +47,16 @@ def lab(*arguments: str, **variables: str) -> Done:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return Done(code, out.getvalue(), err.getvalue())
+    with warnings.catch_warnings():  # connections that are left to the end of a process
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return Done(["lab", *arguments], code, out.getvalue(), err.getvalue())
 
 
 def started(*arguments: str, **variables: str) -> Done:
     """The same in a process of its own, as a user starts it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "services.cli", *arguments],
         env=kept | variables,
         capture_output=True,
@@ -68,7 +64,6 @@ def started(*arguments: str, **variables: str) -> Done:
         timeout=120,
         check=False,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def refused(done: Done, *told: str) -> None:

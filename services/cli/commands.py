@@ -3,7 +3,6 @@
 import typer
 
 from services.cli.app import app, stop_on_signals
-from services.cli.doctor import examine
 from shared.settings import (
     Access,
     Alerts,
@@ -56,6 +55,9 @@ def api() -> None:
 @app.command()
 def doctor() -> None:
     """Check settings, database, broker and parts; says what to do about what is wrong."""
+
+    from services.cli.doctor import examine
+
     lines, healthy = examine()
     for line in lines:
         typer.echo(line)

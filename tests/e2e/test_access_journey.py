@@ -46,8 +46,8 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         assert time.monotonic() < deadline, (tmp_path / "out").read_text()
         time.sleep(0.2)
     yield Demo(f"http://127.0.0.1:{port}", found.group())
-    process.send_signal(signal.SIGINT)
-    process.wait(PATIENCE_S)
+    process.send_signal(signal.SIGTERM)  # what runs in a background ignores SIGINT
+    process.wait(2 * PATIENCE_S)
 
 
 async def shot(page: Page, pictures: Path, name: str) -> None:

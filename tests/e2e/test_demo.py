@@ -1,7 +1,5 @@
 """`lab demo` as a user runs it: balanced books, true copies, and nothing left behind."""
 
-import csv
-import gzip
 import json
 import os
 import signal
@@ -15,15 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import simulators
 from shared.db.engine import sync_engine
 from shared.embedded import postgres
 from shared.embedded.nats import free_port
 from shared.settings import Database
 from simulators import scenario
+from tests.recordings import FILES, shipped
 
 NAME = "cibinong-testbed"
-DATA = Path(simulators.__file__).parent / "data"
 COUNTS = {
     *("published", "stored", "rejected", "pending", "repeats"),
     *("readings", "findings", "pilots"),
@@ -55,23 +52,6 @@ def checked_demo(directory: Path, *scenarios: str) -> dict[str, int]:
     return dict(json.loads(out))
 
 
-def shipped(name: str) -> dict[tuple[str, str, datetime], float]:
-    """(device, property, recorded time) → value, read without the product's own reader."""
-    found = {}
-    with gzip.open(DATA / name, "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            at = datetime.fromisoformat(row["time"])
-            if "area" in row:
-                found[row["area"].replace("_", "-"), "flow", at] = float(row["inflow_ls"])
-            elif "station" in row:
-                prop = {"level_m": "water_level", "rain_mm": "rainfall"}[row["quantity"]]
-                found[row["station"], prop, at] = float(row["value"])
-            else:
-                device = row["car_park"].lower().replace(" ", "-")
-                found[device, "parking_occupied", at] = float(row["occupancy"])
-    return found
-
-
 def stored(directory: Path) -> dict[tuple[str, str, datetime], float]:
     """What the demo left in its database, with the devices' shift taken back."""
     with postgres.running(directory / "postgres") as url:
@@ -89,12 +69,12 @@ def stored(directory: Path) -> dict[tuple[str, str, datetime], float]:
     return {(key, prop, at - timedelta(seconds=shift)): v for key, prop, at, shift, v in rows}
 
 
+@pytest.mark.long  # in short: tests/integration/test_recorded_series.py
 @pytest.mark.timeout(600)
 def test_recorded_series_arrive_value_for_value_and_again_without_change(tmp_path: Path) -> None:
     counts = checked_demo(tmp_path / "lab", "recorded")
     assert set(counts) == COUNTS
-    files = ("calder_valley.csv.gz", "birmingham_car_parks.csv.gz", "bwdf_area_e.csv.gz")
-    expected = {key: value for name in files for key, value in shipped(name).items()}
+    expected = {key: value for name in FILES for key, value in shipped(name).items()}
     assert counts["published"] == counts["stored"] == len(expected) >= 5000
     assert counts["repeats"] == 120  # the rows that stand twice in the source
     assert (counts["rejected"], counts["pending"]) == (0, 0)
@@ -105,6 +85,16 @@ def test_recorded_series_arrive_value_for_value_and_again_without_change(tmp_pat
     assert stored(tmp_path / "lab") == expected
 
 
+@pytest.mark.timeout(600)
+def test_the_books_balance_and_what_was_planted_is_found(tmp_path: Path) -> None:
+    counts = checked_demo(tmp_path / "lab", "bandung-poc")
+    assert set(counts) == COUNTS
+    assert counts["published"] == counts["stored"] > 20_000
+    assert (counts["rejected"], counts["pending"]) == (0, 0)
+    assert counts["findings"] >= counts["planted"] == counts["planted_found"] > 0
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_simulated_pilots_find_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
     counts = checked_demo(tmp_path / "lab", NAME)
@@ -176,10 +166,12 @@ def alive(pids: set[int]) -> set[int]:
 def test_no_end_of_the_supervisor_leaves_anything_running(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a background ignored
     demo = lab(
         *("demo", "--data", str(tmp_path / "lab"), "--port", str(free_port())),
         *("--mqtt-port", str(free_port()), "--scenario", NAME),
     )
+    signal.signal(signal.SIGINT, heard)
     try:
         assert demo.stdout is not None
         for line in demo.stdout:

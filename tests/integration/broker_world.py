@@ -15,7 +15,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import services.cli.app
-from services.cli.main import app
+from services.cli.app import app
+from services.cli.main import add_commands
 from shared.embedded import nats
 from shared.embedded.child import Child
 from shared.settings import Database, Mqtt
@@ -47,6 +48,7 @@ class World:
             for name, value in self.variables.items():
                 patch.setenv(name, value)
             patch.setattr(services.cli.app, "configure_logs", lambda _: None)
+            add_commands(["broker"])
             done = CliRunner().invoke(app, ["broker", *arguments])
         if isinstance(done.exception, Exception):
             raise done.exception

@@ -64,7 +64,7 @@ async def test_the_activity_of_the_database_tells_who_is_who(
 async def test_a_read_that_takes_too_long_is_a_503_and_its_connection_goes_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application, "API_READ", replace(API_READ, statement=0.2))
+    monkeypatch.setattr(application, "API_READ", replace(API_READ, statement=1))
     async with api_world.api(Database(url=database.url, pool=1)) as client:
 
         @client.app.get("/v1/slow", dependencies=[needs("site:read")])  # type: ignore[attr-defined]

@@ -46,6 +46,7 @@ def truth_is_found(name: str, now: datetime, seed: int, database: Database, engi
     assert verdict.excess == []
 
 
+@pytest.mark.long  # tests/e2e/test_demo.py asks the same of a demo, once
 def test_all_that_was_planted_at_bandung_is_found(database: Database, engine: Engine) -> None:
     now = datetime(2026, 11, 22, 17, 16, 47, tzinfo=UTC)
     truth_is_found("bandung-poc", now, 1, database, engine)

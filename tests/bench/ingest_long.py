@@ -34,8 +34,8 @@ FILL: Final = """
     INSERT INTO reading (time, datastream_id, value, quality)
     SELECT %(end)s::timestamptz - make_interval(mins => minute) + random() * interval '900 ms',
            datastream_id, round((2 + sin(minute / 200.0) + random() / 50)::numeric, 2), 1
-    FROM generate_series(%(first)s, %(last)s) AS minute,
-         generate_series(1, %(datastreams)s) AS datastream_id
+    FROM generate_series(%(first)s::int, %(last)s::int) AS minute,
+         generate_series(1, %(datastreams)s::int) AS datastream_id
 """
 
 

@@ -35,7 +35,7 @@ def gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Messag
 
 def commit(store: Store, adapters: Adapters, messages: Sequence[Message]) -> None:
     """Prepare and write; raises psycopg.Error, and then nothing of it is stored."""
-    batch = _prepare(store, adapters, messages)
+    batch = prepare(store, adapters, messages)
     with telemetry.BATCH_SECONDS.time():
         written = store.write(batch)
     telemetry.BATCH_MESSAGES.observe(len(batch))
@@ -43,7 +43,7 @@ def commit(store: Store, adapters: Adapters, messages: Sequence[Message]) -> Non
         telemetry.MESSAGES.labels(outcome).inc(count)
 
 
-def _prepare(store: Store, adapters: Adapters, messages: Sequence[Message]) -> list[Prepared]:
+def prepare(store: Store, adapters: Adapters, messages: Sequence[Message]) -> list[Prepared]:
     """Prepare all; those that met a gap in the registry once more, after it was filled."""
     batch = [pipeline.prepare(message, store.fleet, adapters) for message in messages]
     if _fill_gaps(store, batch):

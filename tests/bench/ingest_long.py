@@ -14,6 +14,7 @@ from statistics import median
 from typing import Final
 
 from services.analytics import compression
+from services.ingest import batch as batches
 from services.ingest import main as ingest
 from services.ingest.store import Store
 from services.ingest.uplink import Message
@@ -48,7 +49,7 @@ def written_per_second(database: Database, first: int) -> float:
         arrived = (uplink(i) for i in range(begin, begin + BATCH))
         messages = [Message(topic, body, now) for topic, body in arrived]
         started = time.perf_counter()
-        store.write(ingest._prepare(store, adapters, messages))
+        store.write(batches.prepare(store, adapters, messages))
         spent += time.perf_counter() - started
     store.close()
     return UPLINKS * READINGS / spent

@@ -23,6 +23,7 @@ from services.ingest import (
     rejects,
     writer,
 )
+from services.ingest import batch as batches
 from services.ingest import main as ingest
 from services.ingest.store import Store
 from services.ingest.uplink import Message
@@ -38,7 +39,7 @@ EACH: Final[tuple[tuple[Any, str], ...]] = (  # once an uplink
 BATCHED: Final[tuple[tuple[Any, str], ...]] = (  # once a batch
     *((Store, "write"), (arrival, "_columns"), (binary, "Readings"), (arrival, "_cells")),
     *((arrival, "put_uplinks"), (arrival, "put_readings"), (writer, "_note_gateways")),
-    *((writer, "_outcomes"), (writer, "_ledger_counts"), (writer, "_count")),
+    *((writer, "_outcomes"), (writer, "_ledger_counts"), (rejects, "count")),
     *((rejects, "redeem"), (rejects, "insert"), (feedback, "insert"), (device_event, "insert")),
 )
 Clocks = tuple[float, float, float]  # wall, CPU of this thread, CPU of the database's backend
@@ -99,7 +100,7 @@ def main() -> None:
             now = datetime.now(UTC)
             arrived = [uplink(i) for i in range(first, first + BATCH)]
             messages = [Message(topic, body, now) for topic, body in arrived]
-            store.write(ingest._prepare(store, sources, messages))
+            store.write(batches.prepare(store, sources, messages))
         store.close()
     each = sorted(meter.spent.items(), key=lambda item: -sum(item[1][1:]))
     sys.stdout.write("| step, without its steps | µs per uplink | CPU | the database's CPU |\n")

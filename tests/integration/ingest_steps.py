@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from services.ingest import batch as batches
 from services.ingest import main
 from services.ingest.store import Store
 from services.ingest.uplink import Message
@@ -31,20 +32,20 @@ class Steps:
     def push(self, messages: Sequence[Message]) -> Outcome:
         """Write one batch: as the loop does, but that it acknowledges nothing."""
         self._store.refresh()
-        batch = main._prepare(self._store, self._adapters, messages)
+        batch = batches.prepare(self._store, self._adapters, messages)
         reasons = [prepared.refused.reason for prepared in batch if prepared.refused]
         return Outcome(*self._store.write(batch), reasons)
 
     def seconds(self, each: Message) -> float:
         """Processor time of one message up to the database."""
         began = time.thread_time()
-        main._prepare(self._store, self._adapters, [each])
+        batches.prepare(self._store, self._adapters, [each])
         return time.thread_time() - began
 
     def memory(self, each: Message) -> int:
         """The most bytes held at once for one message up to the database."""
         tracemalloc.start()
-        main._prepare(self._store, self._adapters, [each])
+        batches.prepare(self._store, self._adapters, [each])
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from sqlalchemy import Engine, text
 
-from services.ingest.main import BATCH_BYTES
+from services.ingest.batch import MOST_BYTES
 from services.ingest.uplink import Message
 from shared.settings import Database
 from tests.integration import fuzzed_site
@@ -47,7 +47,7 @@ def mutated(adapter: str, count: int) -> Iterator[list[Message]]:
             topic = odd_topic(draw, topic)
         batch.append(message(topic, body, NOW + timedelta(microseconds=number)))
         size += len(body)
-        if len(batch) == BATCH or size >= BATCH_BYTES:  # as the loop gathers them
+        if len(batch) == BATCH or size >= MOST_BYTES:  # as the loop gathers them
             yield batch
             batch, size = [], 0
     yield batch

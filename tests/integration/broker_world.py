@@ -22,8 +22,8 @@ from shared.embedded.child import Child
 from shared.settings import Database, Mqtt
 from tests.compose import SECRETS
 from tests.integration.deployed import PLUGIN, running_mosquitto
+from tests.integration.mosquitto import MOSQUITTO
 from tests.integration.mqtt_attempt import Attempt, with_user
-from tests.integration.test_ingest_mosquitto import MOSQUITTO
 
 BROKERS = ("nats", "mosquitto")
 CUT_WITHIN_S = 5.0  # what the issue promises

@@ -17,8 +17,8 @@ from shared.embedded.nats import Broker, free_port, listens
 from shared.settings import Database, Mqtt
 from tests.compose import ROOT, configured
 from tests.integration.ingest_bench import Bench
+from tests.integration.mosquitto import MOSQUITTO
 from tests.integration.test_exactly_once import ingest
-from tests.integration.test_ingest_mosquitto import MOSQUITTO
 from tests.integration.test_ingest_path import NOW, site
 
 pytestmark = [

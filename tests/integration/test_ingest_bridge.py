@@ -14,7 +14,8 @@ from shared.embedded.child import Child, spawn, wait_until
 from shared.embedded.nats import Broker, free_port, listens
 from shared.settings import Database, Mqtt
 from tests.integration.ingest_bench import Bench
-from tests.integration.test_ingest_mosquitto import MOSQUITTO, run
+from tests.integration.mosquitto import MOSQUITTO
+from tests.integration.test_ingest_mosquitto import run
 from tests.integration.test_ingest_sources import SITE
 from tests.vectors import samples
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from services.ingest import batch as batches
+from services.ingest import batch as steps
 from services.ingest import main
 from services.ingest.store import Store
 from services.ingest.uplink import Message
@@ -27,7 +27,7 @@ class Ingest:
 
     def take(self, batch: Sequence[Message]) -> Written:
         """One batch, committed."""
-        return self.store.write(batches.prepare(self.store, self._adapters, batch))
+        return self.store.write(steps.prepare(self.store, self._adapters, batch))
 
     def send(self, topic: str, body: Any, at: datetime) -> Written:
         """One message received at a time."""

@@ -68,7 +68,7 @@ class _Up(_Part, frozen=True):
     f_cnt: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     f_port: Annotated[int, Meta(ge=0, le=255)] = 0
     data: str = ""
-    rx_info: tuple[_RxInfo, ...] = ()
+    rx_info: Annotated[tuple[_RxInfo, ...], Meta(max_length=1000)] = ()
     tx_info: _TxInfo = _TxInfo()
     join_server_context: dict[str, Any] | None = None
 

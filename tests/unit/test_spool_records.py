@@ -17,6 +17,8 @@ messages = st.builds(
     st.timedeltas(timedelta(), timedelta(days=90_000)).map(
         lambda past: datetime(1970, 1, 1, tzinfo=UTC) + past
     ),
+    st.just(0),  # how to acknowledge it is over once it is in the spool
+    st.just(0),
 )
 
 

@@ -35,7 +35,9 @@ _REFUSED: Final = text(f"""
 _ITEMS: Final = text(
     f"SELECT {_NAMES}, reason, received_at, topic FROM rejected t WHERE scope = 'item'"
 )
-_LEDGER: Final = text(f"SELECT {_NAMES}, hour, kind, n FROM ledger t WHERE n <> 0")
+_LEDGER: Final = text(
+    f"SELECT {_NAMES}, hour, kind, n FROM ledger t WHERE n <> 0 AND kind <> 'frame_gap'"
+)
 
 
 class Tables:

@@ -2,7 +2,8 @@
 
 Frames of a device stand in the order of their own time, so the count does not depend on the order
 of arrival, and each gap belongs to the hour in which the frame after it was received. Only what a
-new frame changes is added or taken away: what was counted stays when raw uplinks are removed.
+new frame changes is added or taken away: what was counted stays when raw uplinks are removed. Old
+frames that are sent once more after that, but the newest, are counted anew: nobody knows them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,11 @@ class Frame(NamedTuple):
     id: UUID
     source_id: int
     hour: datetime
+
+    @property
+    def place(self) -> tuple[datetime, int, UUID]:
+        """Where it stands among the frames of its device."""
+        return self[:3]
 
     @property
     def counter(self) -> int | None:
@@ -67,10 +73,10 @@ def count(cursor: psycopg.Cursor, stored: Iterable[Prepared]) -> Counts:
     for device_id, own in frames.items():
         last = newest[device_id]
         for frame in own:
-            if last is None or frame > last:
+            if last is None or frame.place > last.place:
                 _add(counts, device_id, frame, missing(last, frame))
                 last = frame
-            else:
+            elif frame.place < last.place:  # the newest itself, once pruned, may come again
                 late.setdefault(device_id, []).append(frame)
         newest[device_id] = last
     _keep(cursor, newest)

@@ -137,6 +137,18 @@ def test_what_was_counted_outlives_the_raw_log(ingest: Ingest, engine: Engine) -
     assert gaps(ingest) == 8
 
 
+def test_the_newest_frame_that_comes_again_once_it_was_pruned_changes_nothing(
+    ingest: Ingest, engine: Engine
+) -> None:
+    sent = frames([7, 9, 12])
+    ingest.take(sent)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE uplink"))
+    assert ingest.take(sent[2:]).stored == 1
+    assert gaps(ingest) == 3
+    assert ingest.take(sent).stored == 2  # it ends; their gaps are counted once more
+
+
 def test_two_workers_count_one_device_together(
     ingest: Ingest, database: Database, engine: Engine
 ) -> None:

@@ -1,7 +1,6 @@
 """Running the API: checks first, then uvicorn until it is asked to stop."""
 
 import socket
-from asyncio import constants
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -12,14 +11,10 @@ from services.api.live import Hub
 from shared.db import migrate
 from shared.db.access import first_run
 from shared.db.engine import sync_engine
-from shared.http import listener
-from shared.http.connection import HEADER_BYTES, protocol
-from shared.http.peer import Peers
+from shared.http import listener, serving
 from shared.settings import Access, Api, Database, variable
 
 KEEP_ALIVE_S = 5
-HANDSHAKE_S = 10.0
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 GRACE_S = 2  # for answers under way; live streams are ended at once
 
 
@@ -29,11 +24,6 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self.hub = hub
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Read when a server begins; uvicorn has no setting for it, and a minute is long.
-        constants.SSL_HANDSHAKE_TIMEOUT = HANDSHAKE_S
-        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.hub.close()
@@ -67,21 +57,7 @@ def server(
     """The server, not yet running; it takes its socket from whoever runs it."""
     api = api or Api()
     app = create_app(database, monitor_url=monitor_url, access=access, api=api)
-    config = uvicorn.Config(
-        app,
-        http=protocol(Peers(api.proxies)),  # type: ignore[arg-type]  # anything that makes one
-        ws="none",
-        h11_max_incomplete_event_size=HEADER_BYTES,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        proxy_headers=False,  # it would believe anybody on loopback; shared/http/peer.py
-        ssl_certfile=api.tls_cert,
-        ssl_keyfile=api.tls_key,
-        ssl_ciphers=CIPHERS,
-        timeout_graceful_shutdown=GRACE_S,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+    config = serving.config(app, api, keep_alive_s=KEEP_ALIVE_S, grace_s=GRACE_S)
     return Server(config, app.state.live)
 
 

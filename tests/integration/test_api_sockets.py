@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Engine
 
-from services.api import main
 from shared.http import body, connection, headers
 from shared.settings import Database
 from tests import certificate, people
@@ -32,7 +31,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is ten seconds long in earnest."""
     monkeypatch.setattr(body, "PATIENCE_S", 1.0)
     monkeypatch.setattr(connection, "HEADERS_S", 1.0)
-    monkeypatch.setattr(main, "HANDSHAKE_S", 1.0)
+    monkeypatch.setattr("shared.http.serving.HANDSHAKE_S", 1.0)
 
 
 @pytest_asyncio.fixture

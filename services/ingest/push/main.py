@@ -2,7 +2,6 @@
 
 import threading
 import time
-from asyncio import constants
 
 import uvicorn
 
@@ -11,14 +10,11 @@ from services.ingest.push.app import App
 from services.ingest.push.door import Door
 from services.ingest.push.inlet import Requests
 from services.ingest.push.known import Register
-from shared.http.connection import HEADER_BYTES, protocol
+from shared.http import serving
 from shared.http.listener import listening
-from shared.http.peer import Peers
 from shared.settings import Database, Ingest, Push, variable
 
 KEEP_ALIVE_S = 60  # a network server sends often, and a new connection costs it a handshake
-HANDSHAKE_S = 10.0
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 GRACE_S = 3
 
 
@@ -36,21 +32,5 @@ def run(database: Database, push: Push, settings: Ingest, stop: threading.Event)
 
 
 def _server(app: App, push: Push) -> uvicorn.Server:
-    constants.SSL_HANDSHAKE_TIMEOUT = HANDSHAKE_S  # uvicorn has no setting
-    config = uvicorn.Config(
-        app,
-        http=protocol(Peers(push.proxies)),  # type: ignore[arg-type]  # anything that makes one
-        ws="none",
-        lifespan="off",
-        h11_max_incomplete_event_size=HEADER_BYTES,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        proxy_headers=False,  # it would believe anybody on loopback; shared/http/peer.py
-        ssl_certfile=push.tls_cert,
-        ssl_keyfile=push.tls_key,
-        ssl_ciphers=CIPHERS,
-        timeout_graceful_shutdown=GRACE_S,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+    config = serving.config(app, push, keep_alive_s=KEEP_ALIVE_S, grace_s=GRACE_S, lifespan="off")
     return uvicorn.Server(config)

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import BigInteger, ColumnElement, Select, literal
+from sqlalchemy import BigInteger, ColumnElement, Select, literal, tuple_
 
 Item = TypeVar("Item", bound=BaseModel)
 Key = tuple[int, ...]
@@ -68,6 +68,17 @@ def ordered(query: Select[Any], column: ColumnElement[int], page: Page) -> Selec
         # Typed wide, for a cursor may hold more than the column ever will.
         query = query.where(column > literal(page.after[0], BigInteger))
     return query.order_by(column).limit(page.limit + 1)
+
+
+def newest_first(
+    query: Select[Any], time: ColumnElement[datetime], name: ColumnElement[Any], page: Page
+) -> Select[Any]:
+    """The rows of one page, and one more, of a list in falling order of a time, then a UUID."""
+    if page.after:
+        at, last = from_micros(page.after[0]), literal(uuid_from(page.after[1]), name.type)
+        # The first bound alone lets an index find the place.
+        query = query.where(time <= at, tuple_(time, name) < tuple_(at, last))
+    return query.order_by(time.desc(), name.desc()).limit(page.limit + 1)
 
 
 def micros(moment: datetime) -> int:

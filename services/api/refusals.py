@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Row, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.listing import (
@@ -19,9 +19,8 @@ from services.api.listing import (
     Payload,
     Range,
     cut,
-    from_micros,
     micros,
-    uuid_from,
+    newest_first,
     uuid_number,
 )
 from services.api.placed import DATASTREAMS
@@ -98,12 +97,8 @@ async def refusals(
 ) -> Refusals:
     """Refusals of the sites that are seen, without their bytes."""
     query = _select().where(*conditions(chosen))
-    if page.after:
-        last = literal(uuid_from(page.after[1]), rejected.c.reject_id.type)
-        place = tuple_(from_micros(page.after[0]), last)
-        query = query.where(tuple_(rejected.c.received_at, rejected.c.reject_id) < place)
-    newest_first = query.order_by(rejected.c.received_at.desc(), rejected.c.reject_id.desc())
-    fetched = (await connection.execute(newest_first.limit(page.limit + 1))).all()
+    paged = newest_first(query, rejected.c.received_at, rejected.c.reject_id, page)
+    fetched = (await connection.execute(paged)).all()
     rows, following = cut(
         fetched, page, lambda row: (micros(row.received_at), uuid_number(row.reject_id))
     )

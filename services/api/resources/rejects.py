@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.guard import Router, needs
@@ -16,9 +16,8 @@ from services.api.listing import (
     Page,
     Payload,
     cut,
-    from_micros,
     micros,
-    uuid_from,
+    newest_first,
     uuid_number,
 )
 from services.api.placed import origin_of, place_of
@@ -76,14 +75,7 @@ def _select(device_id: int, reason: str | None, page: Page) -> Select[Any]:
     )
     if reason is not None:
         query = query.where(rejected.c.reason == reason)
-    if page.after:
-        place = (
-            from_micros(page.after[0]),
-            literal(uuid_from(page.after[1]), rejected.c.reject_id.type),
-        )
-        query = query.where(tuple_(rejected.c.received_at, rejected.c.reject_id) < tuple_(*place))
-    newest_first = query.order_by(rejected.c.received_at.desc(), rejected.c.reject_id.desc())
-    return newest_first.limit(page.limit + 1)
+    return newest_first(query, rejected.c.received_at, rejected.c.reject_id, page)
 
 
 def _item(row: Row[Any], origin: Origin) -> Reject:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import Field
-from sqlalchemy import Row, Select, literal, select, tuple_
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.guard import Router, needs
@@ -19,9 +19,8 @@ from services.api.listing import (
     Payload,
     Range,
     cut,
-    from_micros,
     micros,
-    uuid_from,
+    newest_first,
     uuid_number,
 )
 from services.api.placed import origin_of, place_of
@@ -86,18 +85,7 @@ def _select(device_id: int, span: Range, page: Page) -> Select[Any]:
         query = query.where(uplink.c.observed_at >= span.start)
     if span.end:
         query = query.where(uplink.c.observed_at < span.end)
-    if page.after:
-        place = (
-            from_micros(page.after[0]),
-            literal(uuid_from(page.after[1]), uplink.c.uplink_id.type),
-        )
-        # The first bound alone lets the index find the place.
-        query = query.where(
-            uplink.c.observed_at <= place[0],
-            tuple_(uplink.c.observed_at, uplink.c.uplink_id) < tuple_(*place),
-        )
-    newest_first = query.order_by(uplink.c.observed_at.desc(), uplink.c.uplink_id.desc())
-    return newest_first.limit(page.limit + 1)
+    return newest_first(query, uplink.c.observed_at, uplink.c.uplink_id, page)
 
 
 def _item(row: Row[Any], origin: Origin, encoding: Encoding) -> Uplink:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, TypedDict, Unpack
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.db import driver
 from shared.db.tables import audit, audit_seal
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -64,7 +65,7 @@ RECORD: Final = """
 
 async def record(connection: AsyncConnection, entry: Entry) -> None:
     """Write one entry inside the caller's transaction: it stands or falls with what it tells of."""
-    await connection.exec_driver_sql(RECORD, _parameters(entry))
+    await driver.execute(connection, RECORD, _parameters(entry))
 
 
 def record_sync(connection: Connection, entry: Entry) -> None:

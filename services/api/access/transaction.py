@@ -3,11 +3,10 @@
 from collections.abc import Collection
 from typing import Final
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import scope
+from shared.db import driver, scope
 from shared.db.access import VERSION
 
 _ENTER: Final = f"SELECT set_config('{scope.SETTING}', '%s', true), {VERSION}"
@@ -37,25 +36,7 @@ def _enter(sites: Collection[int] | None) -> str:
 
 
 async def _ask(connection: AsyncConnection, statements: str) -> int:
-    """The last number they tell. By the driver: SQLAlchemy would take one statement, and longer."""
-    raw = await connection.get_raw_connection()
-    driver: psycopg.AsyncConnection | None = raw.driver_connection
-    assert driver is not None
-    try:
-        cursor = await driver.execute(statements, prepare=False)
-        while cursor.nextset():
-            pass
-        row = await cursor.fetchone()
-    except psycopg.Error as error:
-        if driver.closed:
-            await connection.invalidate(error)
-        raise DBAPIError.instance(
-            statements,
-            None,
-            error,
-            psycopg.Error,
-            connection_invalidated=driver.closed,
-            dialect=connection.dialect,
-        ) from error
+    """The last number they tell."""
+    row = await (await driver.execute(connection, statements, prepare=False)).fetchone()
     assert row is not None
     return int(row[-1])

@@ -48,7 +48,8 @@ def test_a_lost_a_doubled_and_a_miscounted_message_are_found(ready: tuple[Stack,
     assert (doubled.lost, doubled.duplicated) == (0, 1)
     after("DELETE FROM uplink WHERE observed_at > now() - interval '2 days'")
     assert after(f"DELETE FROM uplink WHERE uplink_id = {one}").lost == 1
-    cell = "SELECT ctid FROM ledger WHERE kind = 'stored' LIMIT 1"
+    own = "SELECT source_id FROM uplink WHERE topic LIKE 'livinglab/chaos3/%' LIMIT 1"
+    cell = f"SELECT ctid FROM ledger WHERE kind = 'stored' AND source_id = ({own}) LIMIT 1"
     assert after(f"UPDATE ledger SET n = n + 2 WHERE ctid = ({cell})").unbalanced == 2
 
 

@@ -3,12 +3,14 @@
 import gc
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from services.ingest import adapters, batch, parts, seen, task_runner, violations
+from services.ingest.beside import running
 from services.ingest.broker import Broker
 from services.ingest.inlet import Inlet
 from services.ingest.jetstream import JetStream
@@ -55,10 +57,15 @@ def run(
             )
         if broker_log:
             violations.follow(broker_log, mqtt.monitor_url, stop)
-        task_runner.start(database, stop)
-        if settings.health_port:
-            seen.follow(database, stop)
-        serve(opened, inlet, settings, stop, mqtt.monitor_url)
+        with ExitStack() as beside:
+            beside.enter_context(
+                running("tasks", task_runner.follow, database, task_runner.PAUSE_S)
+            )
+            if settings.health_port:
+                beside.enter_context(
+                    running("seen", lambda db, _: seen.tell(db), database, seen.EVERY_S)
+                )
+            serve(opened, inlet, settings, stop, mqtt.monitor_url)
 
 
 def serve(

@@ -1,36 +1,15 @@
 """When each source and gateway was last heard, for alerts about those that fall silent."""
 
-import threading
 from typing import Final
-
-import psycopg
-import structlog
 
 from services.ingest.deadline import within
 from shared import telemetry
-from shared.db.engine import DatabaseUnreachable, connect
+from shared.db.engine import connect
 from shared.db.session import INGEST_BACKLOG
 from shared.settings import Database
 
-log = structlog.get_logger()
 EVERY_S: Final = 300.0
 PATIENCE_S: Final = 60.0
-
-
-def follow(database: Database, stop: threading.Event) -> threading.Thread:
-    """Look from time to time, in a thread with connections of its own, until `stop` is set."""
-    thread = threading.Thread(target=_follow, args=(database, stop), name="seen", daemon=True)
-    thread.start()
-    return thread
-
-
-def _follow(database: Database, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            tell(database)
-        except (psycopg.Error, DatabaseUnreachable) as error:
-            log.warning("last_seen_not_read", error=str(error).splitlines()[0])
-        stop.wait(EVERY_S)
 
 
 def tell(database: Database) -> None:

@@ -14,7 +14,6 @@ from psycopg.types.json import Jsonb
 from services.ingest import adapters, tasks
 from services.ingest.task import Desk, Interrupted, Kind, Task, Unusable
 from services.ingest.uplink import Adapter
-from shared.db.engine import DatabaseUnreachable
 from shared.db.task import CHANNEL
 from shared.registry import discover
 from shared.settings import Database
@@ -36,24 +35,8 @@ def at_desk(database: Database, stop: threading.Event) -> Desk:
     return Desk(database, discover(adapters, Adapter), stop)
 
 
-def start(database: Database, stop: threading.Event) -> threading.Thread:
-    """Follow tasks in a thread until `stop` is set."""
-    thread = threading.Thread(target=follow, args=(database, stop), name="tasks", daemon=True)
-    thread.start()
-    return thread
-
-
 def follow(database: Database, stop: threading.Event) -> None:
-    """Do every open task, then wait for more; a database that is away is asked again."""
-    while not stop.is_set():
-        try:
-            _follow(database, stop)
-        except (psycopg.Error, DatabaseUnreachable) as error:
-            log.warning("tasks_wait_for_the_database", error=str(error).splitlines()[0])
-            stop.wait(PAUSE_S)
-
-
-def _follow(database: Database, stop: threading.Event) -> None:
+    """Do every open task, then wait for more, until `stop` is set or the database is lost."""
     desk = at_desk(database, stop)
     try:
         desk.registry.execute(f"LISTEN {CHANNEL}")

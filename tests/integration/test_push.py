@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +192,6 @@ BAD: list[tuple[str, object, int, str]] = [
     ("cibinong.plain?device=%2B", plain(1), 422, "not among the source's filters"),
     ("cibinong.plain", b"{", 400, "bad_json"),
     ("cibinong.plain?device=g1", b"", 400, "empty"),
-    ("cibinong.plain?device=g1", b" " * 1_100_000, 413, "1048576"),
     ("cibinong.plain/x", plain(1), 404, "/v1/ingest/SITE.SOURCE"),
 ]
 
@@ -202,6 +203,22 @@ def test_bad_input_is_a_problem(pushing: Pushing, sites: dict[str, tuple[str, st
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert told in answer.json()["detail"]
     assert pushing.bench.counted() == {}
+
+
+def test_a_body_declared_too_large_is_refused_before_it_is_sent(
+    pushing: Pushing, sites: dict[str, tuple[str, str]]
+) -> None:
+    user = b64encode(":".join(sites["cibinong.plain"]).encode()).decode()
+    line = HTTPConnection("127.0.0.1", pushing.port, timeout=30)
+    line.putrequest("POST", "/v1/ingest/cibinong.plain?device=g1")
+    line.putheader("Authorization", f"Basic {user}")
+    line.putheader("Content-Length", "1100000")
+    line.endheaders()
+    answer = line.getresponse()
+    assert answer.status == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "1048576" in json.loads(answer.read())["detail"]
+    line.close()
 
 
 def test_what_the_pipeline_refuses_was_kept_among_the_rejects(

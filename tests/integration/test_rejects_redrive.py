@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from services.ingest import task_runner
+from services.ingest.beside import running
 from services.ingest.tasks import redrive
 from shared.db import task as tasks
 from shared.db.task import Asked
@@ -195,17 +197,15 @@ def test_a_running_ingest_does_what_is_asked_and_one_at_a_time(
 ) -> None:
     refuse(ingest, 3)
     register(apply_site)
-    stop = threading.Event()
-    threads = [task_runner.start(database, stop) for _ in range(2)]
-    numbers = [ask(engine) for _ in range(3)]
-    patience = time.monotonic() + 60
-    while any(stand(engine, each).state != "done" for each in numbers):
-        assert time.monotonic() < patience
-        time.sleep(0.05)
-    stop.set()
-    for each in threads:
-        each.join(20)
-        assert not each.is_alive()
+    with ExitStack() as both:
+        for _ in range(2):
+            both.enter_context(running("tasks", task_runner.follow, database, 1.0))
+        numbers = [ask(engine) for _ in range(3)]
+        patience = time.monotonic() + 60
+        while any(stand(engine, each).state != "done" for each in numbers):
+            assert time.monotonic() < patience
+            time.sleep(0.05)
+    assert "tasks" not in {thread.name for thread in threading.enumerate()}
     handled = [(stand(engine, each).result or {})["stored"] for each in numbers]
     assert sum(handled) == 3
     assert ingest.counted() == {"stored": 3}

@@ -7,6 +7,9 @@ RUNS ?= 50
 SEED ?= 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# What a machine may set: each of the hundred programs the tests start would be compiled anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test test-db test-full check chaos bench bench-ingest bench-steps bench-long bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 

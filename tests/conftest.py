@@ -7,9 +7,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import yaml
+from argon2 import PasswordHasher
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 
+from shared import password
 from shared.db import migrate, sites, tables
 from shared.db.engine import connect, sync_engine
 from shared.embedded import nats, postgres
@@ -23,6 +25,27 @@ hypothesis.settings.register_profile(
     derandomize="LAB_TEST_FULL" not in os.environ,
 )
 hypothesis.settings.load_profile("project")
+
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """A hash of production takes a core for a fifth of a second, and the tests make hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(password, "_HASHER", QUICK)
+        password._nobodys.cache_clear()
+        yield
+
+
+@pytest.fixture
+def slow_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes as in production."""
+    monkeypatch.setattr(password, "_HASHER", PasswordHasher())
+    password._nobodys.cache_clear()
+    yield
+    password._nobodys.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from shared.domain.permission import Role
 from shared.settings import Database
 
 PASSWORD = "a quiet river in the rain"
-_STORED = passwords.hashed(PASSWORD)  # once: it takes its time
 
 
 def key_of(
@@ -44,7 +43,7 @@ def add(
     with engine.begin() as connection:
         grants = principals.grants_at(connection, [role], sites)
         made = principals.add(connection, name or "-".join((role, *sites, token_hex(3))), grants)
-        principals.set_password(connection, made.id, _STORED)
+        principals.set_password(connection, made.id, passwords.hashed(PASSWORD))
         now, life = datetime.now(UTC), timedelta(days=1)
         return keys.create(connection, made.id, "test", scopes, now=now, lifetime=life).text
 

@@ -33,9 +33,8 @@ def gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Messag
     return messages
 
 
-def commit(store: Store, adapters: Adapters, messages: Sequence[Message]) -> None:
-    """Prepare and write; raises psycopg.Error, and then nothing of it is stored."""
-    batch = prepare(store, adapters, messages)
+def commit(store: Store, batch: Sequence[Prepared]) -> None:
+    """Write what is prepared; raises psycopg.Error, and then nothing of it is stored."""
     with telemetry.BATCH_SECONDS.time():
         written = store.write(batch)
     telemetry.BATCH_MESSAGES.observe(len(batch))
@@ -44,7 +43,8 @@ def commit(store: Store, adapters: Adapters, messages: Sequence[Message]) -> Non
 
 
 def prepare(store: Store, adapters: Adapters, messages: Sequence[Message]) -> list[Prepared]:
-    """Prepare all; those that met a gap in the registry once more, after it was filled."""
+    """Prepare all; those that met a gap in the registry once more, after it was filled. Raises
+    psycopg.Error."""
     batch = [pipeline.prepare(message, store.fleet, adapters) for message in messages]
     if _fill_gaps(store, batch):
         return [

@@ -47,7 +47,7 @@ class JetStream:
     def __init__(self, settings: Ingest, mqtt: Mqtt) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._urls, self._tls = settings.nats_addresses, mqtt.tls_context
-        self._most = 3 * settings.batch_size  # one committed, one waiting, one on its way
+        self._most = 4 * settings.batch_size  # one committed, one prepared, two on their way
         self._name = f"{jetstream.INBOX}.{os.urandom(8).hex()}"
         self._lock = threading.Lock()
         self._wanted: tuple[str, ...] | None = None

@@ -10,6 +10,7 @@ import structlog
 
 from services.ingest import batch
 from services.ingest.parts import Parts
+from services.ingest.pipeline import Prepared
 from services.ingest.spool.spool import SpoolFull
 from services.ingest.uplink import Message
 
@@ -18,7 +19,10 @@ AGAIN_S: Final = 0.2
 
 
 class Keeper:
-    """The live path. Without a spool a batch is tried again until the database takes it."""
+    """The live path. Without a spool a batch is tried again until the database takes it.
+
+    One thread prepares while another keeps what was prepared before.
+    """
 
     def __init__(self, opened: Parts, stop: threading.Event) -> None:
         self._store = opened.store
@@ -26,21 +30,32 @@ class Keeper:
         self._stop = stop
         self._spool = opened.backlog[0] if opened.backlog else None
         self._drain = opened.backlog[1] if opened.backlog else None
-        self._renewed = False
+        self._renewed = threading.Event()
         self.holds_since: datetime | None = None  # arrival of the oldest message not yet durable
 
-    def keep(self, messages: Sequence[Message]) -> bool:
+    def prepared(self, messages: Sequence[Message]) -> Sequence[Prepared] | None:
+        """Ready to be kept; None when the database cannot be asked for what they need."""
+        if not self._store.healthy:
+            return None
+        try:
+            return batch.prepare(self._store, self._adapters, messages)
+        except psycopg.Error as error:
+            self._lost(error, messages=len(messages))
+            return None
+
+    def keep(self, messages: Sequence[Message], ready: Sequence[Prepared] | None) -> bool:
         """Whether they are durable; returns False only when stopped, or for nothing to keep."""
         if messages:
             self.holds_since = messages[0].received_at
         try:
             while not self._stop.is_set():
-                if self._committed(messages):
+                if self._committed(messages, ready):
                     return bool(messages)
                 if not messages:
                     return False
                 if self._spooled(messages):
                     return True
+                ready = None  # the registry may be another one by then
                 self._stop.wait(AGAIN_S)
             return False
         finally:
@@ -53,7 +68,8 @@ class Keeper:
 
     def registry_changed(self) -> bool:
         """Whether somebody applied a site, or may have while the database was away."""
-        renewed, self._renewed = self._renewed, False
+        if renewed := self._renewed.is_set():
+            self._renewed.clear()
         if not self._store.healthy:
             return renewed
         try:
@@ -62,12 +78,13 @@ class Keeper:
             self._lost(error)
             return renewed
 
-    def _committed(self, messages: Sequence[Message]) -> bool:
+    def _committed(self, messages: Sequence[Message], ready: Sequence[Prepared] | None) -> bool:
         if not self._store.healthy and not self._back():
             return False
         try:
             if messages:
-                batch.commit(self._store, self._adapters, messages)
+                ready = ready or batch.prepare(self._store, self._adapters, messages)
+                batch.commit(self._store, ready)
         except psycopg.Error as error:
             self._lost(error, messages=len(messages))
             return False
@@ -92,5 +109,7 @@ class Keeper:
         """With a spool the drain finds out when the database answers: nothing here waits for it."""
         if self._drain and not self._drain.answers.is_set():
             return False
-        self._renewed = self._store.reconnect()
-        return self._renewed
+        if not self._store.reconnect():
+            return False
+        self._renewed.set()
+        return True

@@ -1,5 +1,6 @@
 """Ingest's side of the database: the registry snapshot and the batch connection, kept alive."""
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ _OF_DATA: Final = (
 
 
 class Store:
-    """Two connections: one writes batches, one listens for registry changes and reads it.
+    """Two connections: one writes batches, one listens for registry changes and reads it. Each may
+    be used by a thread of its own.
 
     deadline_s: how long the database may take for one batch. What takes longer has twice the time
     when it is tried again, so that a slow disk is no dead end.
@@ -44,23 +46,29 @@ class Store:
         self._attempts = 0
         self._try_at = 0.0
         self.healthy = True
+        self._registry = threading.RLock()  # held by whoever uses, or replaces, what listens
         self._connect()
 
     def _connect(self) -> None:
         self._writing = connect(self._database, self._session)
-        with self._answered(self._writing):
+        with within(self._writing, self._deadline_s):
             arrival.prepare_session(self._writing)
         self._memory = arrival.Memory()
         self._listening = connect(self._database, self._session, autocommit=True)
-        with self._answered(self._listening):
-            self._listening.execute(f"LISTEN {REGISTRY_CHANNEL}")
+        with self._asking() as connection:
+            connection.execute(f"LISTEN {REGISTRY_CHANNEL}")
         self._load()
 
     @contextmanager
-    def _answered(self, connection: psycopg.Connection) -> Iterator[None]:
+    def _asking(self) -> Iterator[psycopg.Connection]:
+        with self._registry, within(self._listening, self._deadline_s):
+            yield self._listening
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
         begun = time.monotonic()
         try:
-            with within(connection, self._patience_s):
+            with within(self._writing, self._patience_s):
                 yield
         except psycopg.OperationalError:
             if time.monotonic() - begun >= self._patience_s:
@@ -74,15 +82,16 @@ class Store:
         return not (self._writing.closed or self._listening.closed)
 
     def _load(self) -> None:
-        with self._answered(self._listening):
-            self.fleet = fleet.load(self._listening)
+        with self._asking() as connection:
+            self.fleet = fleet.load(connection)
         self._loaded_at = time.monotonic()
 
     def refresh(self) -> bool:
         """Reload the registry when somebody applied a site; returns whether it was reloaded."""
-        if not [*self._listening.notifies(timeout=0)]:
-            return False
-        self._load()
+        with self._registry:
+            if not [*self._listening.notifies(timeout=0)]:
+                return False
+            self._load()
         return True
 
     def reload_for_unknown(self) -> bool:
@@ -94,14 +103,14 @@ class Store:
 
     def add_datastreams(self, device_id: int, properties: Iterable[str]) -> None:
         """Make datastreams a device without a profile has just begun to send."""
-        with self._answered(self._listening):
-            fleet.add_datastreams(self._listening, device_id, properties)
+        with self._asking() as connection:
+            fleet.add_datastreams(connection, device_id, properties)
         self._load()
 
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
-            with self._answered(self._writing):
+            with self._patiently():
                 return writer.write(self._writing, batch, self._memory)
         except _OF_DATA as error:
             if len(batch) > 1:
@@ -119,8 +128,9 @@ class Store:
         if time.monotonic() < self._try_at:
             return False
         try:
-            self.close()
-            self._connect()
+            with self._registry:
+                self.close()
+                self._connect()
         except (DatabaseUnreachable, psycopg.Error) as error:
             log.warning("database_away", error=str(error).splitlines()[0])
             pause = _BACKOFF_S[min(self._attempts, len(_BACKOFF_S) - 1)]

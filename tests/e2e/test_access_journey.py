@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, expect
 from shared.embedded.nats import free_port
 from tests.e2e.conftest import PATIENCE_S
 
-pytestmark = [pytest.mark.database, pytest.mark.browser]
+pytestmark = [pytest.mark.database, pytest.mark.browser, pytest.mark.long]
 LINK = re.compile(r"http://\S+/sign-in/link\?token=\S+")
 PASSWORD = "three boats on a quiet river"
 

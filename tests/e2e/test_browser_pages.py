@@ -194,6 +194,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}}
 DESKTOP = {"viewport": {"width": 1366, "height": 900}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "path", "options"),
     [

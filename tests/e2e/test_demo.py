@@ -85,6 +85,7 @@ def test_recorded_series_arrive_value_for_value_and_again_without_change(tmp_pat
     assert stored(tmp_path / "lab") == expected
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_books_balance_and_what_was_planted_is_found(tmp_path: Path) -> None:
     counts = checked_demo(tmp_path / "lab", "bandung-poc")
@@ -162,7 +163,9 @@ def alive(pids: set[int]) -> set[int]:
     return running
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "ending", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_no_end_of_the_supervisor_leaves_anything_running(
     tmp_path: Path, ending: signal.Signals
 ) -> None:

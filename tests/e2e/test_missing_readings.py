@@ -270,6 +270,7 @@ def do(database: Database, task: str | None) -> None:
 OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("name", "path", "language"),

@@ -84,12 +84,14 @@ def ingesting(
         daemon=True,
     )
     worker.start()
-    wait_healthy(port)
-    bench = Bench(broker, engine, port)
-    yield bench
-    bench.close()
-    stop.set()
-    worker.join(20)
+    try:
+        wait_healthy(port)
+        bench = Bench(broker, engine, port)
+        yield bench
+        bench.close()
+    finally:
+        stop.set()
+        worker.join(20)
     assert not worker.is_alive()
 
 

@@ -1,17 +1,25 @@
 """A real server over the API tests' world, in a database of its own: asked from outside."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
+import schemathesis
+from schemathesis.config import SchemathesisConfig
 from sqlalchemy import Engine
 
+from services.api.app import create_app
 from services.api.main import listening, server
 from shared.db import migrate
 from shared.db.engine import sync_engine
 from shared.embedded.nats import free_port
 from shared.settings import Api, Database
 from tests.integration import api_world
+
+FULL: Final = "LAB_TEST_FULL" in os.environ
+DOCUMENT: Final[dict[str, Any]] = create_app(Database(url="postgresql://lab@/nowhere")).openapi()
 
 
 @contextmanager
@@ -35,3 +43,12 @@ def serving(database: Database) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
         running.should_exit = True
         thread.join()
+
+
+def described() -> schemathesis.BaseSchema:
+    """What schemathesis tries: each boundary of each parameter in `make test-full` only, since
+    they are made before the first test of any file runs."""
+    config = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": FULL}}})
+    schema = schemathesis.openapi.from_dict(DOCUMENT, config=config)
+    # A stream does not end by itself; tests/integration/test_api_live.py reads it.
+    return schema.exclude(path="/v1/live")

@@ -111,6 +111,7 @@ async def test_who_does_not_know_the_password_learns_nothing(client: Client) -> 
     assert "set-cookie" not in wrong.headers
 
 
+@pytest.mark.usefixtures("slow_passwords")
 async def test_a_name_that_is_there_takes_as_long_as_one_that_is_not(client: Client) -> None:
     """Without a check of a password for nobody the ratio would be twenty and more."""
     took: dict[str, list[float]] = {"dewi": [], "nobody": []}

@@ -2,27 +2,24 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import schemathesis
 from hypothesis import settings
 
-from services.api.app import create_app
 from shared.settings import Database
 from tests import people
 from tests.integration import served_api
+from tests.integration.served_api import DOCUMENT, FULL, described
 
 pytestmark = pytest.mark.database
-FULL = "LAB_TEST_FULL" in os.environ
-DOCUMENT: dict[str, Any] = create_app(Database(url="postgresql://lab@/nowhere")).openapi()
 OPERATIONS = {
     f"{method} {path}": operation
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-# A stream does not end by itself; tests/integration/test_api_live.py reads it.
-schema = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/v1/live")
+schema = described()
 
 
 class Served(NamedTuple):

@@ -8,20 +8,17 @@ import pytest
 import schemathesis
 from hypothesis import settings
 
-from services.api.app import create_app
 from shared.domain.permission import GRANTED
 from shared.settings import Database
 from tests import people
 from tests.integration import served_api
+from tests.integration.served_api import FULL, described
 
 pytestmark = pytest.mark.database
-FULL: Final = "LAB_TEST_FULL" in os.environ
 OWN: Final = "calder"
 # Keys as values, names and zones of the sites that are not theirs: what is asked for is not these.
 OF_OTHERS: Final = ('"cibinong"', '"yangon"', "Cibinong", "Yangon", "Asia/Jakarta")
-schema = schemathesis.openapi.from_dict(
-    create_app(Database(url="postgresql://lab@/nowhere")).openapi()
-).exclude(path="/v1/live")
+schema = described()
 
 
 class Served(NamedTuple):

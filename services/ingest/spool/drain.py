@@ -109,7 +109,7 @@ class Drain:
             if self._stop.is_set():
                 return
             begun = time.monotonic()
-            batch.commit(store, self._adapters, messages)
+            batch.commit(store, batch.prepare(store, self._adapters, messages))
             self.answers.set()
             telemetry.DRAINED.inc(len(messages))
             self._stop.wait((time.monotonic() - begun) * REST)

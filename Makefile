@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2# of `make test`: each has servers of its own
+WORKERS ?= 3# of `make test`, more than cores: tests wait for servers; each has servers of its own
 RUNS ?= 50
 SEED ?= 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias, TypedDict, Unpack
 
+from psycopg.pq import Escaping
+from psycopg.pq.abc import PGconn
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -57,15 +59,31 @@ class Chosen(TypedDict, total=False):
 
 LIMIT: Final = 100
 # Sent as it stands: nothing is compiled for it, and the driver prepares it at its sixth use.
-RECORD: Final = """
+_INTO: Final = """
     INSERT INTO audit (actor, action, object, site_id, address, why, outcome, changed, values)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb)
 """
+RECORD: Final = f"{_INTO} VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb)"
 
 
 async def record(connection: AsyncConnection, entry: Entry) -> None:
     """Write one entry inside the caller's transaction: it stands or falls with what it tells of."""
     await driver.execute(connection, RECORD, _parameters(entry))
+
+
+def spelled(connection: PGconn, entries: Sequence[Entry]) -> str:
+    """One statement that writes these entries, to be sent with others at once: a message of its own
+    costs a request as much as the writing does."""
+    escape = Escaping(connection).escape_literal
+
+    def literal(value: object) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, list):
+            return f"ARRAY[{', '.join(map(literal, value))}]::text[]"
+        return bytes(escape(str(value).encode())).decode()
+
+    rows = [f"({', '.join(map(literal, _parameters(entry)))})" for entry in entries]
+    return f"{_INTO} VALUES {', '.join(rows)}"
 
 
 def record_sync(connection: Connection, entry: Entry) -> None:

@@ -9,6 +9,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+async def of(connection: AsyncConnection) -> psycopg.AsyncConnection:
+    """The driver's own connection."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver
+
+
 async def execute(
     connection: AsyncConnection,
     statements: str,
@@ -20,9 +27,7 @@ async def execute(
 
     Raises SQLAlchemy's DBAPIError; a connection that turns out dead is invalidated.
     """
-    driver: psycopg.AsyncConnection | None
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert driver is not None
+    driver = await of(connection)
     try:
         cursor: psycopg.AsyncCursor = await driver.execute(statements, parameters, prepare=prepare)
         while cursor.nextset():

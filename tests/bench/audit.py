@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.analytics import runner
 from services.analytics.audit import job, verify
+from services.api.access import transaction
 from services.api.app import create_app
 from shared.db import audit, migrate
 from shared.db.engine import sync_engine
@@ -34,7 +35,8 @@ from shared.settings import Access, Api, Audit, Database
 from tests import people
 
 Act = Callable[[int], Awaitable[None]]
-Record = Callable[[AsyncConnection, audit.Entry], Awaitable[None]]
+Commit = Callable[[AsyncConnection, Sequence[audit.Entry]], Awaitable[None]]
+audited = transaction.commit
 ROWS = 1_000_000
 BLOCKS = 40  # of each kind, short: neighbours meet the same weather
 BLOCK_S = 0.5
@@ -101,11 +103,12 @@ def route(app: FastAPI, key: str) -> Act:
     return act
 
 
-async def unaudited(connection: AsyncConnection, entry: audit.Entry) -> None:
-    """In the place of `audit.record`."""
+async def unaudited(connection: AsyncConnection, _: Sequence[audit.Entry]) -> None:
+    """In the place of the commit that carries entries."""
+    await audited(connection, ())
 
 
-async def block(act: Act, writers: int, record: Record) -> float:
+async def block(act: Act, writers: int, commit: Commit) -> float:
     """Writes a second of some writers at once, each at a finding of its own."""
     until, done = time.perf_counter() + BLOCK_S, 0
 
@@ -115,21 +118,21 @@ async def block(act: Act, writers: int, record: Record) -> float:
             await act(number)
             done += 1
 
-    with patch.object(audit, "record", record):
+    with patch.object(transaction, "commit", commit):
         begun = time.perf_counter()
         await asyncio.gather(*(keep_writing(number) for number in range(1, writers + 1)))
         return done / (time.perf_counter() - begun)
 
 
 async def writes(act: Act, writers: int) -> Writes:
-    ways: tuple[Record, ...] = (unaudited, audit.record)
-    for record in ways:
-        await block(act, writers, record)  # caches and prepared statements
+    ways: tuple[Commit, ...] = (unaudited, audited)
+    for commit in ways:
+        await block(act, writers, commit)  # caches and prepared statements
     measured = Writes(writers, [], [])
     for i in range(BLOCKS):
-        for record in ways if i % 2 else reversed(ways):
-            rate = await block(act, writers, record)
-            (measured.plain if record is unaudited else measured.audited).append(rate)
+        for commit in ways if i % 2 else reversed(ways):
+            rate = await block(act, writers, commit)
+            (measured.plain if commit is unaudited else measured.audited).append(rate)
     return measured
 
 

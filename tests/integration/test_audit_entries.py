@@ -83,6 +83,20 @@ def test_different_entries_never_share_bytes(
             assert (bytes_[one] == bytes_[other]) == (stored[one] == stored[other])
 
 
+@given(entries=st.lists(ENTRIES, min_size=1, max_size=3))
+def test_what_goes_with_a_commit_is_what_is_written_alone(
+    migrated: tuple[Any, Engine], entries: list[Entry]
+) -> None:
+    with undone(migrated[1]) as connection:
+        connection.execute(text("SET LOCAL lab.audit_unlocked = 'tests'"))
+        connection.execute(text("DELETE FROM audit"))
+        alone = written(connection, *entries)
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(audit.spelled(driver.pgconn, entries))
+        assert written(connection) == alone * 2
+
+
 def test_null_is_not_empty_and_order_of_keys_is_one(engine: Engine) -> None:
     plain = Entry(actor="a", action="b", object="c")
     alike = [dataclasses.replace(plain, values={"x": 1, "yy": 2}) for _ in range(2)]

@@ -139,7 +139,7 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
             await own_page.require_csrf(request, credentials.token)
         if credentials:
             await _note(request, known, actor, credentials, now)
-        yield Visit(
+        visit = Visit(
             actor=actor,
             connection=connection,
             sites=sites,
@@ -149,7 +149,9 @@ async def _let_in(request: Request, permission: str) -> AsyncIterator[Visit]:
             keeper=request.app.state.keeper,
             writes=writes,
         )
-        await connection.commit()  # also reads: a rollback makes the driver prepare all anew
+        yield visit
+        # Also of reads: a rollback makes the driver prepare all anew.
+        await transaction.commit(connection, visit.written if writes else ())
 
 
 async def recognise(

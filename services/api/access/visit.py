@@ -1,7 +1,7 @@
 """One request of somebody known: their connection, what else they may, and the audit's pen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
@@ -26,7 +26,9 @@ class Visit:
     why: str | None
     keeper: AsyncEngine
     writes: bool
-    written: bool = False
+    written: list[audit.Entry] = field(
+        default_factory=list
+    )  # goes with the commit where it `writes`
 
     @property
     def csrf(self) -> str:
@@ -73,9 +75,8 @@ class Visit:
             changed=changed,
             values=values or {},
         )
-        self.written = True
+        self.written.append(entry)
         if self.writes:
-            await audit.record(self.connection, entry)
             return
         async with self.keeper.begin() as connection:
             await audit.record(connection, entry)

@@ -3,7 +3,6 @@
 One batch is prepared and one committed at a time: the database works while Python does."""
 
 import gc
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +30,6 @@ log = structlog.get_logger()
 # Each message is some thirty objects that end with it: Python's usual 700 has them looked through
 # again and again for rings that are not there, in a third of all time.
 _GARBAGE: Final = 50_000
-# Whoever commits needs Python for a moment after each answer of the database; the usual 5 ms that
-# it would wait for whoever prepares are longer than most answers.
-_TURN_S: Final = 0.0005
 INLETS: Final[Mapping[str, Callable[[Ingest, Mqtt], Inlet]]] = {
     "mqtt": lambda _, mqtt: Broker(mqtt),
     "jetstream": JetStream,
@@ -54,7 +50,6 @@ def run(
 ) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
     gc.set_threshold(_GARBAGE)
-    sys.setswitchinterval(_TURN_S)
     with parts.opened(database, settings, known_adapters()) as opened:
         inlet = INLETS[settings.source](settings, mqtt)
         unknown = settings.source == "mqtt" and mqtt.monitor_url is None

@@ -51,6 +51,8 @@ class Machine:
             f"postgresql://lab:{SECRETS['DATABASE_PASSWORD']}@127.0.0.1:5432/livinglab"
         )
         ports = {key: str(self.ports[service]) for key in told if key.endswith("_PORT")}
+        if "LAB_PUSH_PORT" in told:  # beside the port of its health
+            ports["LAB_PUSH_PORT"] = str(free_port())
         assert (told["LAB_MQTT_CA"], told["LAB_MQTT_CLIENT_ID"]) == (
             "/tls/ca.crt",
             f"livinglab-{SECRETS['MQTT_CLIENT_ID']}",
@@ -60,6 +62,8 @@ class Machine:
 
     def _here(self, path: str) -> str:
         """A path in a container as it is here."""
+        if path == "/spool":
+            return str(self.directory / "spool")
         folders = {"/tls/": self.broker.tls, "/broker/": self.broker.broker} if self.broker else {}
         for there, folder in folders.items():
             if path.startswith(there):
@@ -162,7 +166,7 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
     machine.once("migrate")
     machine.once("broker-users")
     with ExitStack() as stack:
-        for service in ("ingest", "analytics", "api"):  # healthy before there is any site
+        for service in ("ingest", "push", "analytics", "api"):  # healthy before there is any site
             stack.enter_context(machine.running(service))
         machine.once("lab")  # doctor
         machine.once("demo-site")

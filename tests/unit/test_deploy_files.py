@@ -19,8 +19,8 @@ from tests.compose import ROOT, SECRETS
 DEPLOY = ROOT / "deploy"
 PLACES = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
 OURS = (
-    *("migrate", "broker-users", "broker-queue", "ingest", "ingest-2", "analytics", "api", "lab"),
-    *("demo-site", "demo"),
+    *("migrate", "broker-users", "broker-queue", "ingest", "ingest-2", "push"),
+    *("analytics", "api", "lab", "demo-site", "demo"),
 )
 
 
@@ -131,6 +131,7 @@ def test_our_services_run_with_little_and_come_back() -> None:
         "mosquitto",
         "ingest",
         "ingest-2",
+        "push",
         "analytics",
         "api",
     ):

@@ -1,9 +1,14 @@
-"""The parts that are killed: PostgreSQL, NATS and ingest, each at a place that stays."""
+"""The parts that are killed: PostgreSQL, NATS and ingest, each at a place that stays.
+
+Ingest ends with one line when it is started while the database is away. Whoever supervises it, as
+Compose and systemd do, starts it again; so does this.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -14,6 +19,8 @@ import httpx
 from shared.embedded import nats, postgres
 from shared.settings import Mqtt
 
+UNUSABLE = 2  # how `lab` ends for what an operator has to see to
+AGAIN_S = 1.0
 ACK_WAIT = "2s"  # what a killed ingest held comes again soon
 
 
@@ -30,13 +37,17 @@ class Stack:
         self._parts = {"postgres": ExitStack(), "nats": ExitStack()}
         self._ingest: subprocess.Popen[bytes] | None = None
         self._begun = {"postgres": self._begin_postgres, "nats": self._begin_nats}
+        self._turn, self._closed = threading.RLock(), threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     def start(self) -> None:
         """PostgreSQL and NATS; ingest needs a schema first."""
         for begin in self._begun.values():
             begin()
+        self._supervisor.start()
 
     def close(self) -> None:
+        self._closed.set()
         self.stop("ingest")
         for part in self._parts.values():
             part.close()
@@ -48,7 +59,8 @@ class Stack:
     def begin(self, part: str) -> None:
         """Start a part that is down."""
         if part == "ingest":
-            self._ingest = self._begin_ingest()
+            with self._turn:
+                self._ingest = self._begin_ingest()
         else:
             self._parts[part].close()
             self._begun[part]()
@@ -57,21 +69,24 @@ class Stack:
         """As an operator does: ask, and wait."""
         if part != "ingest":
             self._parts[part].close()
-        elif self._ingest:
-            self._ingest.terminate()
-            try:
-                self._ingest.wait(30)
-            except subprocess.TimeoutExpired as error:
-                raise AssertionError("ingest did not end within 30 s of SIGTERM") from error
-            self._ingest = None
+            return
+        with self._turn:
+            if self._ingest:
+                self._ingest.terminate()
+                try:
+                    self._ingest.wait(30)
+                except subprocess.TimeoutExpired as error:
+                    raise AssertionError("ingest did not end within 30 s of SIGTERM") from error
+                self._ingest = None
 
     def kill(self, part: str) -> None:
         """SIGKILL, to every process of it at once."""
-        for process in self._processes(part):
-            _signal(process, signal.SIGKILL)
-        if part == "ingest" and self._ingest:
-            self._ingest.wait()
-            self._ingest = None
+        with self._turn:
+            for process in self._processes(part):
+                _signal(process, signal.SIGKILL)
+            if part == "ingest" and self._ingest:
+                self._ingest.wait()
+                self._ingest = None
 
     def pause(self, part: str) -> None:
         """It answers no more, and its connections stay."""
@@ -92,9 +107,15 @@ class Stack:
             except httpx.TransportError:
                 pass
             ended = self._ingest.poll() if self._ingest else None
-            assert ended is None, f"ingest ended by itself with {ended}"
+            assert ended in (None, UNUSABLE), f"ingest ended by itself with {ended}"
             assert time.monotonic() < deadline, "ingest did not become healthy"
             time.sleep(0.05)
+
+    def _supervise(self) -> None:
+        while not self._closed.wait(AGAIN_S):
+            with self._turn:
+                if self._ingest and self._ingest.poll() == UNUSABLE:
+                    self._ingest = self._begin_ingest()
 
     def _begin_postgres(self) -> None:
         directory = self.directory / "pg"

@@ -2,7 +2,8 @@
 
 Prints a table, then one JSON line in readings per second: {"ours", "bare", "copy", "telegraf",
 "p99_ms"}. Ours and bare take turns on one broker and one database; each drains what a process of
-its own has published before. LAB_BENCH_UPLINKS and LAB_BENCH_ROUNDS set how much of it.
+its own has published before. LAB_BENCH_UPLINKS and LAB_BENCH_ROUNDS set how much of it,
+and LAB_BENCH_LATENCY_S for how long latency and memory are watched.
 """
 
 import json
@@ -36,6 +37,7 @@ from tests.bench.ingest_world import (
 UPLINKS: Final = int(os.environ.get("LAB_BENCH_UPLINKS", "50000"))
 ROUNDS: Final = int(os.environ.get("LAB_BENCH_ROUNDS", "3"))
 LATENCY_S: Final = float(os.environ.get("LAB_BENCH_LATENCY_S", "20"))
+MEMORY_S: Final = 10
 COPIED: Final = 300_000
 WAYS: Final = {"Telegraf, a row per uplink": True, "Telegraf, a row per reading": False}
 
@@ -152,28 +154,32 @@ def copy(world: World) -> float:
         return COPIED / (time.perf_counter() - begun)
 
 
-def latencies(world: World, per_second: float) -> tuple[list[float], float]:
-    """Milliseconds from publish to queryable of each uplink, sorted; and ingest's memory in MB.
+def latencies(world: World, per_second: float) -> tuple[list[float], list[float]]:
+    """Milliseconds from publish to queryable of each uplink, sorted; ingest's memory every 10 s.
 
     Uplinks become queryable in the order they were published; asked every few milliseconds.
     """
     count, seen = int(per_second * LATENCY_S), [(0.0, 0)]
-    begun = datetime.now(UTC) - timedelta(seconds=1)
+    begun, memory = datetime.now(UTC) - timedelta(seconds=1), list[float]()
     with ingesting(world) as pid, connect(world.database, autocommit=True) as connection:
         before = connection.execute(STORED).fetchall()[0][0]
         process = publishing(world, count, per_second)
         for stored in polled(connection, STORED, 0.005):
             if stored - before > seen[-1][1]:
                 seen.append((time.time(), stored - before))
+            if time.time() - begun.timestamp() > MEMORY_S * (len(memory) + 1):
+                memory.append(memory_mb(pid))
             if stored - before >= count:
                 break
+        else:
+            raise SystemExit("not everything arrived")
         process.wait(30)
         sent = connection.execute(
             "SELECT extract(epoch FROM observed_at)::float8 FROM uplink"
             " WHERE observed_at > %s ORDER BY 1",
             [begun],
         ).fetchall()
-        memory = memory_mb(pid)
+        memory.append(memory_mb(pid))
     waits: list[float] = []
     for at, stored in seen:
         waits += [(at - row[0]) * 1000 for row in sent[len(waits) : stored]]
@@ -225,8 +231,10 @@ def main() -> None:
     p50, p99 = (waits[int(len(waits) * share)] for share in (0.5, 0.99))
     say(
         f"publish → queryable at half our rate, {len(waits)} uplinks:"
-        f" p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {waits[-1]:.0f} ms; memory {memory:.0f} MB"
+        f" p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {waits[-1]:.0f} ms"
     )
+    every = " ".join(f"{each:.0f}" for each in memory)
+    say(f"memory of ingest in MB, every {MEMORY_S} s of it and at the end: {every}")
     ours_, bare_, copy_ = (round(row.rate) for row in rows[:3])
     figures = {"ours": ours_, "bare": bare_, "copy": copy_}
     say(

@@ -22,7 +22,7 @@ from shared.site_file import parse
 from tests.bench import ingest_messages
 from tests.integration.ingest_bench import wait_healthy
 
-PATIENCE_S: Final = 300.0
+PATIENCE_S: Final = 900.0
 STORED: Final = "SELECT coalesce(sum(n), 0)::int FROM ledger WHERE kind = 'stored'"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 

@@ -137,8 +137,14 @@ def drop(connection: Connection, table: str, chunk: str) -> None:
 
 
 def compresses(connection: Connection) -> bool:
-    """Whether this server may compress, be the extension in this database yet or not."""
-    return bool(connection.scalar(_LICENCE) == "timescale")
+    """Whether this server may compress. It tells where the extension is: elsewhere that is tried."""
+    told = connection.scalar(_LICENCE)
+    if told is None and _loaded(connection):
+        with connection.begin_nested() as trial:
+            connection.execute(text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
+            told = connection.scalar(_LICENCE)
+            trial.rollback()
+    return bool(told == "timescale")
 
 
 def installable(connection: Connection, version: str) -> bool:

@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-db test-full check chaos bench bench-ingest bench-steps bench-long bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
+.PHONY: help install install-dev demo test test-db test-full check chaos bench bench-ingest bench-steps bench-long bench-storage bench-audit bench-access evaluate-environment evaluate-leakage evaluate-parking lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,9 @@ bench-steps: $(VENV)/.dev ## where the time of ingest goes
 
 bench-long: $(VENV)/.dev ## ingest into a table of LAB_BENCH_ROWS readings (200 million)
 	$(BIN)/python -m tests.bench.ingest_long
+
+bench-storage: $(VENV)/.dev ## bytes of a reading; LAB_TEST_TIMESCALE_URL names TimescaleDB community
+	$(BIN)/python -m tests.bench.storage
 
 bench-audit: $(VENV)/.dev ## what auditing costs a write; a million rows sealed and verified
 	$(BIN)/python -m tests.bench.audit

@@ -137,7 +137,7 @@ def drop(connection: Connection, table: str, chunk: str) -> None:
 
 
 def compresses(connection: Connection) -> bool:
-    """Whether this server may compress. It tells where the extension is: elsewhere that is tried."""
+    """Whether this server may compress. Where the extension is not there to tell, it is tried."""
     told = connection.scalar(_LICENCE)
     if told is None and _loaded(connection):
         with connection.begin_nested() as trial:

@@ -30,7 +30,7 @@ class Line:
         self._carries.set()
         self._ended = self._is_cut = False
         self._lines: list[socket.socket] = []
-        self._path = folder / ".s.PGSQL.5432"
+        self._path = folder / f".s.PGSQL.{self._port}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))
         self._listener.listen(50)

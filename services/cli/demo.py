@@ -86,7 +86,7 @@ def demo(
                 directory / "logs",
             )
         )
-        _announce(where, welcome, check=check)
+        _announce(where, welcome, data, check=check)
         try:
             _watch(where, [*services, simulator], simulator, stop, seconds, check=check)
         except DBAPIError as error:
@@ -175,6 +175,7 @@ def _watch(
         status.close()
         if sys.stderr.isatty():
             typer.echo(err=True)
+        typer.echo("stopping …", err=True)
 
 
 def _show(line: str, second: int) -> None:
@@ -196,8 +197,9 @@ def _welcome(where: Addresses, port: int) -> list[str]:
         engine.dispose()
 
 
-def _announce(where: Addresses, welcome: Sequence[str], *, check: bool) -> None:
+def _announce(where: Addresses, welcome: Sequence[str], data: Path | None, *, check: bool) -> None:
     """Everything a newcomer wants to know; on stderr when stdout is for the check's JSON."""
+    kept = f"{data} is kept" if data else "without --data nothing is kept"
     lines = (
         "",
         f"  The living lab runs at  {where.api}/",
@@ -208,7 +210,7 @@ def _announce(where: Addresses, welcome: Sequence[str], *, check: bool) -> None:
         "  In another shell, for `.venv/bin/lab ledger`, `doctor`, `replay` …:",
         *(f"    {line}" for line in _exports(where).splitlines()),
         "",
-        "  Ctrl-C stops everything.",
+        f"  Ctrl-C stops everything; {kept}.",
         "",
     )
     for line in lines:

@@ -74,7 +74,10 @@ def unreachable(database: Database, error: Exception) -> str:
     """The one line an operator sees: variable, place and reason, never the password."""
     parts = conninfo_to_dict(database.url)
     place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    # What the driver asks back ("Is the server running …?") is no reason.
+    told = [line.strip() for line in said if not line.endswith("?")]
+    reason = told[-1] if told else type(error).__name__
     return f"LAB_DATABASE_URL: cannot use the database at {place}: {reason}"
 
 

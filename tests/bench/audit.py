@@ -38,8 +38,8 @@ Act = Callable[[int], Awaitable[None]]
 Commit = Callable[[AsyncConnection, Sequence[audit.Entry]], Awaitable[None]]
 audited = transaction.commit
 ROWS = 1_000_000
-BLOCKS = 40  # of each kind, short: neighbours meet the same weather
-BLOCK_S = 0.5
+BLOCKS = 100  # of each kind, short: neighbours meet the same weather
+BLOCK_S = 0.25
 WRITERS = (1, 8)
 FINDINGS = 8
 KEY = Audit(key="a-key-for-this-bench-only")

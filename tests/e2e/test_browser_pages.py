@@ -13,9 +13,14 @@ from tests.e2e.conftest import PATIENCE_S, Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.database]
 PATHS = [
-    *("/", "/?site=cibinong", "/pilots/1", "/pilots/2", "/sites/cibinong", "/catalogue"),
-    *("/docs", "/devices/1", "/findings", "/findings/1", "/outcomes"),
-    *("/sign-in", "/account", "/admin", "/admin/audit"),
+    *("/", "/pilots/1", "/devices/1", "/findings", "/admin"),
+    *(
+        pytest.param(path, marks=pytest.mark.long)
+        for path in (
+            *("/?site=cibinong", "/pilots/2", "/sites/cibinong", "/catalogue", "/docs"),
+            *("/findings/1", "/outcomes", "/sign-in", "/account", "/admin/audit"),
+        )
+    ),
 ]
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SPOKEN = {

@@ -46,9 +46,10 @@ def serving(database: Database) -> Iterator[str]:
 
 
 def described() -> schemathesis.BaseSchema:
-    """What schemathesis tries: each boundary of each parameter in `make test-full` only, since
+    """What schemathesis tries: each boundary of each parameter in CI and `make test-full`, since
     they are made before the first test of any file runs."""
-    config = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": FULL}}})
+    whole = FULL or "CI" in os.environ
+    config = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": whole}}})
     schema = schemathesis.openapi.from_dict(DOCUMENT, config=config)
     # A stream does not end by itself; tests/integration/test_api_live.py reads it.
     return schema.exclude(path="/v1/live")

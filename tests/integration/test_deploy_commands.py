@@ -188,6 +188,7 @@ def test_every_part_starts_on_nats_and_a_scenario_arrives(on_nats: Machine) -> N
         assert demo.process.returncode == 0, demo.log.read_text()
 
 
+@pytest.mark.long
 def test_two_workers_start_at_a_queue_and_a_reading_arrives(on_nats: Machine) -> None:
     machine = replace(on_nats, variables={**on_nats.variables, "INGEST_SOURCE": "jetstream"})
     machine.once("migrate")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from services.analytics.audit import seal as audit
-from services.cli.pg_client import program, run
+from services.cli.pg_client import ProgramFailed, program, run
 from shared.db import change, scope, timescale
 from shared.db.migrate import UNFINISHED
 from shared.errors import OperatorError
@@ -158,13 +158,14 @@ def _require_fitting(connection: Connection, archive: Archive, server: int) -> N
 
 @contextmanager
 def _marked(engine: Engine) -> Iterator[None]:
-    """The mark of an unfinished copy, which no service takes for a whole one: a killed restore
-    leaves it, a failed one does not."""
+    """The mark of an unfinished copy, which no service takes for a whole one. It goes again where
+    nothing was restored, as pg_restore's one transaction says; a restore that was killed, or that
+    failed after that, leaves it."""
     with engine.begin() as connection:
         connection.execute(text(f"CREATE TABLE {UNFINISHED} ()"))
     try:
         yield
-    except Exception:
+    except (BackupRefused, ProgramFailed):
         with engine.begin() as connection:
             connection.execute(text(f"DROP TABLE {UNFINISHED}"))
         raise

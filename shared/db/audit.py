@@ -58,10 +58,10 @@ class Chosen(TypedDict, total=False):
 
 
 LIMIT: Final = 100
-# Sent as it stands: nothing is compiled for it, and the driver prepares it at its sixth use.
 _INTO: Final = """
     INSERT INTO audit (actor, action, object, site_id, address, why, outcome, changed, values)
 """
+# Sent as it stands: nothing is compiled for it, and the driver prepares it at its sixth use.
 RECORD: Final = f"{_INTO} VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::jsonb)"
 
 

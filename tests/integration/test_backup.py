@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from services.analytics import rollup, runner
 from services.cli import backup
@@ -246,6 +247,28 @@ def test_what_cannot_be_restored_leaves_the_database_empty(
     backup.restore(elsewhere[1], file)  # still empty, and no longer marked as being restored
     migrate.upgrade(elsewhere[1])  # as the run-book says: the views are made anew
     migrate.check(elsewhere[1])
+
+
+def test_a_restore_that_fails_after_its_rows_came_is_not_taken_for_a_copy(
+    engine: Engine,
+    elsewhere: tuple[Database, Engine],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @contextmanager
+    def failing(*_: object) -> Iterator[None]:
+        """As where the database is lost before TimescaleDB goes on."""
+        yield
+        raise OperationalError("SELECT timescaledb_post_restore()", None, Exception("lost"))
+
+    copy, file = elsewhere[1], tmp_path / "lab.dump"
+    with backup.frozen(engine) as (_, snapshot):
+        backup.dump(engine, file, snapshot)
+    monkeypatch.setattr(backup, "_timescale_restoring", failing)
+    with pytest.raises(OperationalError):
+        backup.restore(copy, file)
+    with pytest.raises(migrate.SchemaError, match="restore into this database has not"):
+        migrate.check(copy)
 
 
 def test_a_restore_that_was_killed_is_not_taken_for_a_copy(

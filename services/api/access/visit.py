@@ -26,9 +26,8 @@ class Visit:
     why: str | None
     keeper: AsyncEngine
     writes: bool
-    written: list[audit.Entry] = field(
-        default_factory=list
-    )  # goes with the commit where it `writes`
+    # What the audit is told; where the visit `writes`, it goes with the commit.
+    written: list[audit.Entry] = field(default_factory=list)
 
     @property
     def csrf(self) -> str:

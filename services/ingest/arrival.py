@@ -8,27 +8,36 @@ held nothing known; where it does, it is staged and only what is new is inserted
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import psycopg
 
 from services.ingest import binary, rejects
-from services.ingest.pipeline import Prepared
-from services.ingest.uplink import Uplink
+from services.ingest.block import Block
+from services.ingest.frame_gaps import Frame
 
-Encoded = TypeVar("Encoded")
-Cell = tuple[int, datetime]
 _REMEMBERED_HOURS: Final = 50_000
-_QUARTER_S: Final = 900  # every zone's hours begin at a quarter
+_QUARTER: Final = 900 * 10**6  # µs: every zone's hours begin at a quarter
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Cells(NamedTuple):
+    """Datastreams and hours of their sites' zones, in microseconds since 2000, side by side."""
+
+    ids: Any = ()
+    hours: Any = ()
 
 
 @dataclass(slots=True)
 class Memory:
-    """What one connection's batches have taught: where keys were known, and how hours are cut."""
+    """What one connection's batches have taught: where keys were known, how hours are cut, and the
+    newest frame of each device."""
 
     collided: set[str] = field(default_factory=set)
-    hours: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    hours: dict[tuple[str, int], int] = field(default_factory=dict)
+    frames: dict[int, Frame] = field(default_factory=dict)
 
     def note(self, table: str, *, collided: bool) -> None:
         (self.collided.add if collided else self.collided.discard)(table)
@@ -40,19 +49,12 @@ def prepare_session(connection: psycopg.Connection) -> None:
     connection.commit()
 
 
-def put_uplinks(cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memory) -> set[int]:
+def put_uplinks(cursor: psycopg.Cursor, block: Block, memory: Memory) -> set[int]:
     """Write what is new; returns its places in the batch, of equal keys the first.
 
     Raises psycopg.DataError for what no table can hold.
     """
-    rows: list[tuple[bytes, int, bytes]] = []
-    first: dict[tuple[bytes, datetime], int] = {}
-    for order, prepared in enumerate(batch):
-        if prepared.uplink and prepared.device:
-            id_, row = _encoded(_uplink_row, prepared, prepared.uplink)
-            first.setdefault((id_, prepared.uplink.observed_at), order)
-            rows.append((id_, order, row))
-    rows.sort()  # by id: writers that meet lock in one order
+    rows, first = block.uplinks, block.first
     if len(first) == len(rows) and _straight(
         *(cursor, memory, "uplink", _COPY_UPLINK),
         lambda: binary.rows([_PLAIN + row for _, _, row in rows]),
@@ -60,7 +62,7 @@ def put_uplinks(cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memor
         return set(first.values())
     _copy(
         *(cursor, _STAGE_UPLINK),
-        binary.rows([_STAGED + _ORD(4, order) + row for _, order, row in rows]),
+        binary.rows([_STAGED + _ORD(4, place) + row for _, place, row in rows]),
     )
     new = {first[row[0].bytes, row[1]] for row in cursor.execute(_INSERT_UPLINK)}
     memory.note("uplink", collided=len(new) < len(rows))
@@ -68,25 +70,24 @@ def put_uplinks(cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memor
 
 
 def put_readings(
-    cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memory
-) -> tuple[list[Cell], list[rejects.Conflict]]:
-    """Write what is new; returns the (datastream, hour of its site's zone) cells touched, and the
-    values that differ from what is stored by more than 1e-9: kept, never overwriting."""
-    columns = _columns(batch)
-    if not columns[0]:
-        return [], []
-    readings = _encoded(binary.Readings, columns)
+    cursor: psycopg.Cursor, block: Block, memory: Memory
+) -> tuple[Cells, list[rejects.Conflict]]:
+    """Write what is new; returns the cells touched, and the values that differ from what is stored
+    by more than 1e-9: kept, never overwriting."""
+    readings = block.readings
+    if not readings:
+        return Cells(), []
     if readings.distinct and _straight(cursor, memory, "reading", _COPY_READING, readings.plain):
-        return _cells(cursor, batch, memory), []
+        return _cells(cursor, block, memory), []
     _copy(cursor, _STAGE_READING, readings.staged())
     inserted = cursor.execute(_INSERT_READING).fetchall()
-    cells = [(datastream_id, hour) for datastream_id, hour, _ in inserted]
-    collided = sum(count for _, _, count in inserted) < len(columns[0])
+    cells = Cells([row[0] for row in inserted], [binary.micros(row[1]) for row in inserted])
+    collided = sum(count for _, _, count in inserted) < len(readings)
     memory.note("reading", collided=collided)
     if not collided:
         return cells, []
     found = cursor.execute(_FIND_CONFLICTS).fetchall()
-    return cells, [rejects.Conflict(batch[row[0]], *row[1:]) for row in found]
+    return cells, [rejects.Conflict(block[row[0]], *row[1:]) for row in found]
 
 
 def _straight(
@@ -109,73 +110,33 @@ def _copy(cursor: psycopg.Cursor, statement: str, block: bytes) -> None:
         copy.write(block)
 
 
-def _encoded(encode: Callable[..., Encoded], *what: object) -> Encoded:
-    try:
-        return encode(*what)
-    except (struct.error, UnicodeEncodeError, OverflowError) as error:
-        raise psycopg.DataError(f"cannot be written: {error}") from error
-
-
-def _uplink_row(prepared: Prepared, uplink: Uplink) -> tuple[bytes, bytes]:
-    """Id, and all fields but the `ord` of the stage."""
-    message, device = prepared.message, prepared.device
-    assert device
-    id_ = prepared.id.bytes
-    observed, received = binary.micros(uplink.observed_at), binary.micros(message.received_at)
-    fields = (
-        _FIXED(16, id_, 8, observed, 8, received, 4, prepared.source.id, 4, device.id),
-        binary.text(message.topic),
-        binary.blob(message.payload),
-        binary.counters(uplink.f_cnt, uplink.f_port),
-        binary.document(uplink.radio),
-        binary.texts(tuple([heard.gateway_id for heard in uplink.gateways])),
-        binary.text(uplink.event),
-        binary.flag(uplink.history),
-    )
-    return id_, b"".join(fields)
-
-
-def _columns(
-    batch: Sequence[Prepared],
-) -> tuple[list[int], list[int], list[int], list[float], list[int]]:
-    """Place in the batch, time, datastream, value and quality of every reading."""
-    columns: tuple[list[int], list[int], list[int], list[float], list[int]] = ([], [], [], [], [])
-    orders, times, ids, values, qualities = columns
-    last, at = None, 0
-    for order, prepared in enumerate(batch):
-        for time, datastream_id, value, quality in prepared.readings:
-            if time is not last:  # those of one record share it
-                last, at = time, binary.micros(time)
-            orders.append(order)
-            times.append(at)
-            ids.append(datastream_id)
-            values.append(value)
-            qualities.append(quality)
-    return columns
-
-
-def _cells(cursor: psycopg.Cursor, batch: Sequence[Prepared], memory: Memory) -> list[Cell]:
+def _cells(cursor: psycopg.Cursor, block: Block, memory: Memory) -> Cells:
     """Hours are cut by the database, each (zone, quarter of an hour) once."""
-    found: set[tuple[int, str, int]] = set()
-    last, quarter = None, 0
-    for prepared in batch:
-        zone = prepared.device.zone if prepared.device else ""
-        for time, datastream_id, _, _ in prepared.readings:
-            if time is not last:
-                last, quarter = time, int(time.timestamp()) // _QUARTER_S
-            found.add((datastream_id, zone, quarter))
+    names, zones = block.zones
+    ids, quarters = block.readings.column("id"), block.readings.column("time") // _QUARTER
+    spots = np.stack([zones[block.readings.column("ord")], quarters])
+    distinct, which = np.unique(spots, axis=1, return_inverse=True)
+    asked = [(names[zone], quarter) for zone, quarter in distinct.T.tolist()]
+    hours = np.array(_hours(cursor, asked, memory), np.int64)[which.ravel()]
+    fresh = np.ones(len(ids), bool)  # readings stand by datastream and time, and so do their hours
+    fresh[1:] = (ids[1:] != ids[:-1]) | (hours[1:] != hours[:-1])
+    return Cells(ids[fresh], hours[fresh])
+
+
+def _hours(
+    cursor: psycopg.Cursor, spots: Sequence[tuple[str, int]], memory: Memory
+) -> Sequence[int]:
+    """The begin of the hour around each quarter in each zone."""
     hours = memory.hours
-    if unknown := list({(zone, quarter) for _, zone, quarter in found} - hours.keys()):
-        if len(hours) > _REMEMBERED_HOURS:
-            hours.clear()
-            unknown = list({(zone, quarter) for _, zone, quarter in found})
-        starts = [datetime.fromtimestamp(quarter * _QUARTER_S, UTC) for _, quarter in unknown]
+    if len(hours) > _REMEMBERED_HOURS:
+        hours.clear()
+    if unknown := [spot for spot in spots if spot not in hours]:
+        starts = [_EPOCH + timedelta(microseconds=quarter * _QUARTER) for _, quarter in unknown]
         cursor.execute(_CUT, [starts, [zone for zone, _ in unknown]])
-        hours.update(zip(unknown, (row[0] for row in cursor), strict=True))
-    return sorted({(datastream_id, hours[zone, quarter]) for datastream_id, zone, quarter in found})
+        hours.update(zip(unknown, (binary.micros(row[0]) for row in cursor), strict=True))
+    return [hours[spot] for spot in spots]
 
 
-_FIXED: Final = struct.Struct(">i16siqiqiiii").pack
 _ORD: Final = struct.Struct(">ii").pack
 _PLAIN: Final = (13).to_bytes(2, "big")  # fields of a row
 _STAGED: Final = (14).to_bytes(2, "big")

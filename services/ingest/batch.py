@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.ingest import pipeline
+from services.ingest.block import Block
 from services.ingest.pipeline import Prepared
 from services.ingest.store import Store
 from services.ingest.uplink import Adapter, Message
@@ -33,7 +34,7 @@ def gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Messag
     return messages
 
 
-def commit(store: Store, batch: Sequence[Prepared]) -> None:
+def commit(store: Store, batch: Block) -> None:
     """Write what is prepared; raises psycopg.Error, and then nothing of it is stored."""
     with telemetry.BATCH_SECONDS.time():
         written = store.write(batch)
@@ -42,15 +43,15 @@ def commit(store: Store, batch: Sequence[Prepared]) -> None:
         telemetry.MESSAGES.labels(outcome).inc(count)
 
 
-def prepare(store: Store, adapters: Adapters, messages: Sequence[Message]) -> list[Prepared]:
+def prepare(store: Store, adapters: Adapters, messages: Sequence[Message]) -> Block:
     """Prepare all; those that met a gap in the registry once more, after it was filled. Raises
     psycopg.Error."""
     batch = [pipeline.prepare(message, store.fleet, adapters) for message in messages]
     if _fill_gaps(store, batch):
-        return [
+        batch = [
             pipeline.prepare(p.message, store.fleet, adapters) if _met_gap(p) else p for p in batch
         ]
-    return batch
+    return Block(batch).encoded()
 
 
 def _met_gap(prepared: Prepared) -> bool:

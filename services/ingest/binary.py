@@ -1,4 +1,5 @@
 """Rows in PostgreSQL's binary COPY format, at a fifth of what a COPY row by row costs; arrays.
+Both are made from whole columns.
 
 Format: PostgreSQL documentation, COPY, "Binary Format". A field is its length and its bytes; NULL
 is length -1. Times are microseconds since 2000.
@@ -6,13 +7,16 @@ is length -1. Times are microseconds since 2000.
 
 import json
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import orjson
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 HEAD: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TAIL: Final = b"\xff\xff"
@@ -82,9 +86,68 @@ def flag(value: bool) -> bytes:
     return b"\x00\x00\x00\x01\x01" if value else b"\x00\x00\x00\x01\x00"
 
 
-def array(values: Iterable[object]) -> str:
-    """Numbers, times, ids or names as an array in text: the driver takes six times as long."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+class Ints(bytes):
+    """A parameter of type int[], as PostgreSQL reads it."""
+
+
+class Longs(bytes):
+    """A parameter of type bigint[]."""
+
+
+class Moments(bytes):
+    """A parameter of type timestamptz[]."""
+
+
+class Ids(bytes):
+    """A parameter of type uuid[]."""
+
+
+NO_ID: Final = bytes(16)  # no message has it: where a parameter of ids has none
+
+
+def ints(values: Sequence[int]) -> Ints:
+    """Of whole numbers of 32 bits."""
+    return Ints(_array(23, 4, np.asarray(values, ">i4")))
+
+
+def longs(values: Sequence[int]) -> Longs:
+    """Of whole numbers of 64 bits."""
+    return Longs(_array(20, 8, np.asarray(values, ">i8")))
+
+
+def moments(values: Sequence[int]) -> Moments:
+    """Of microseconds since 2000."""
+    return Moments(_array(1184, 8, np.asarray(values, ">i8")))
+
+
+def ids(values: Sequence[bytes]) -> Ids:
+    """Of ids of 16 bytes."""
+    return Ids(_array(2950, 16, np.frombuffer(b"".join(values), "V16")))
+
+
+def _array(element: int, size: int, values: Any) -> bytes:
+    """Dimensions, whether there are NULLs, the elements' type; length and first index of the one
+    dimension; then each element as a field."""
+    if not len(values):
+        return struct.pack(">iii", 0, 0, element)
+    fields = np.empty(len(values), [("length", ">i4"), ("value", values.dtype)])
+    fields["length"], fields["value"] = size, values
+    return struct.pack(">iiiii", 1, 0, element, len(values), 1) + fields.tobytes()
+
+
+def _ready(type_: int) -> type[Dumper]:
+    class Ready(Dumper):
+        format = Format.BINARY
+        oid = type_
+
+        def dump(self, obj: bytes) -> bytes:
+            return obj
+
+    return Ready
+
+
+for _kind, _type in ((Ints, 1007), (Longs, 1016), (Moments, 1185), (Ids, 2951)):
+    psycopg.adapters.register_dumper(_kind, _ready(_type))
 
 
 def rows(each: Sequence[bytes]) -> bytes:
@@ -105,6 +168,14 @@ class Readings:
         table["value"], table["quality"] = values, qualities
         # By key: writers that meet lock in one order, and the index grows where it just grew.
         self._table = table[np.lexsort((table["ord"], table["time"], table["id"]))]
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def column(self, name: str) -> Any:
+        """`ord`, `time` in microseconds since 2000, or `id`: of datastream after datastream, by
+        time."""
+        return self._table[name].astype(np.int64)
 
     @property
     def distinct(self) -> bool:

@@ -112,12 +112,12 @@ def _refused(prepared: Prepared, device_id: int) -> str | None:
 
 
 def _take(columns: dict[int, _Column], prepared: Prepared) -> None:
-    for reading in prepared.readings:
-        column = columns.setdefault(reading.datastream_id, _Column())
-        column.times.append(_micros(reading.time))
+    for time, datastream_id, value, quality in prepared.readings:
+        column = columns.setdefault(datastream_id, _Column())
+        column.times.append(_micros(time))
         column.received.append(_micros(prepared.message.received_at))
-        column.values.append(reading.value)
-        column.qualities.append(reading.quality)
+        column.values.append(value)
+        column.qualities.append(quality)
 
 
 def _covered(row: _Row, prepared: Prepared) -> Iterator[int]:

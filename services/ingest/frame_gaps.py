@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import orjson
 import psycopg
 
-from services.ingest.pipeline import Prepared
+from services.ingest import binary
 from services.ingest.rejects import Counts
 
 KIND: Final = "frame_gap"
@@ -61,41 +60,57 @@ def missing(before: Frame | None, after: Frame) -> int:
     return step - 1 if overtaken and after.counter > 1 else 0  # at 0 or 1 devices start anew
 
 
-def count(cursor: psycopg.Cursor, stored: Iterable[Prepared]) -> Counts:
-    """What newly stored uplinks change in the ledger; holds their devices until the commit, so
-    that of two workers the second sees the frames of the first."""
+def count(
+    cursor: psycopg.Cursor,
+    stored: Iterable[tuple[int, Frame]],
+    remembered: Mapping[int, Frame],
+) -> tuple[Counts, dict[int, Frame]]:
+    """What newly stored uplinks change in the ledger, and the newest frames, to be remembered after
+    the commit. Holds their devices until then, so that of two workers the second sees the frames
+    of the first; what another has written since makes that device count from what is stored."""
     frames = _by_device(stored)
     if not frames:
-        return {}
-    newest = _hold(cursor, sorted(frames))
+        return {}, {}
     counts: Counts = {}
+    before = {device_id: remembered.get(device_id) for device_id in frames}
+    if None in before.values():
+        before = _hold(cursor, sorted(frames))
+    newest = _follow(cursor, counts, frames, before)
+    if moved := frames.keys() - newest.keys():
+        others = {device_id: frames[device_id] for device_id in moved}
+        newest |= _follow(cursor, counts, others, _hold(cursor, sorted(moved)))
+    return {cell: n for cell, n in counts.items() if n}, newest
+
+
+def _follow(
+    cursor: psycopg.Cursor,
+    counts: Counts,
+    frames: Mapping[int, Sequence[Frame]],
+    before: Mapping[int, Frame | None],
+) -> dict[int, Frame]:
+    """Count the frames after those before them; returns the newest of each device, without those
+    before which another frame stands by now: of them nothing is counted."""
+    newest = {id_: _later(before[id_], own[-1]) for id_, own in frames.items()}
+    kept = _keep(cursor, before, newest)
     late: dict[int, list[Frame]] = {}
-    for device_id, own in frames.items():
-        last = newest[device_id]
-        for frame in own:
-            if last is None or frame.place > last.place:
-                _add(counts, device_id, frame, missing(last, frame))
+    for device_id in kept:
+        last = before[device_id]
+        for frame in frames[device_id]:
+            if last is None or _follows(frame, last):
+                if n := missing(last, frame):
+                    _add(counts, device_id, frame, n)
                 last = frame
             elif frame.place < last.place:  # the newest itself, once pruned, may come again
                 late.setdefault(device_id, []).append(frame)
-        newest[device_id] = last
-    _keep(cursor, newest)
     for device_id, placed in _neighbours(cursor, late):
-        last = newest[device_id]
-        assert last is not None  # others are late because it came before them
-        _insert(counts, device_id, placed, last)
-    return {cell: n for cell, n in counts.items() if n}
+        _insert(counts, device_id, placed, newest[device_id])
+    return {device_id: newest[device_id] for device_id in kept}
 
 
-def _by_device(stored: Iterable[Prepared]) -> dict[int, list[Frame]]:
+def _by_device(stored: Iterable[tuple[int, Frame]]) -> dict[int, list[Frame]]:
     found: dict[int, list[Frame]] = {}
-    for prepared in stored:
-        uplink, device = prepared.uplink, prepared.device
-        if uplink and device and (uplink.f_cnt is not None or uplink.event == "join"):
-            order = -1 if uplink.f_cnt is None else uplink.f_cnt
-            hour = prepared.message.received_at.replace(minute=0, second=0, microsecond=0)
-            frame = Frame(uplink.observed_at, order, prepared.id, prepared.source.id, hour)
-            found.setdefault(device.id, []).append(frame)
+    for device_id, frame in stored:
+        found.setdefault(device_id, []).append(frame)
     return {device_id: sorted(own) for device_id, own in found.items()}
 
 
@@ -122,6 +137,15 @@ def _insert(counts: Counts, device_id: int, placed: Placed, newest: Frame) -> No
             _add(counts, device_id, frame, missing(last, frame) - missing(before, frame))
 
 
+def _later(one: Frame | None, other: Frame) -> Frame:
+    return other if one is None or _follows(other, one) else one
+
+
+def _follows(frame: Frame, last: Frame) -> bool:
+    """Whether its place is behind: nearly always the times tell."""
+    return frame.at > last.at or (frame.at == last.at and frame.place > last.place)
+
+
 def _hold(cursor: psycopg.Cursor, devices: Sequence[int]) -> dict[int, Frame | None]:
     """The newest frame of each, locked in the order of their ids."""
     cursor.execute(_HOLD, [devices])
@@ -133,9 +157,25 @@ def _hold(cursor: psycopg.Cursor, devices: Sequence[int]) -> dict[int, Frame | N
     return found
 
 
-def _keep(cursor: psycopg.Cursor, newest: Mapping[int, Frame | None]) -> None:
-    rows = [(device_id, *frame) for device_id, frame in newest.items() if frame]
-    cursor.execute(_KEEP, [orjson.dumps(rows).decode()])  # quicker made than arrays
+def _keep(
+    cursor: psycopg.Cursor, before: Mapping[int, Frame | None], newest: Mapping[int, Frame]
+) -> set[int]:
+    """Lock each device in the order of their ids, and write its newest frame where the one before
+    it still stands; returns these."""
+    devices = sorted(newest)
+    frames = [newest[device_id] for device_id in devices]
+    follows = [was.id.bytes if (was := before[id_]) else binary.NO_ID for id_ in devices]
+    cut = {frame.hour: binary.micros(frame.hour) for frame in frames}
+    columns = (
+        binary.ints(devices),
+        binary.moments([binary.micros(frame.at) for frame in frames]),
+        binary.longs([frame.order for frame in frames]),
+        binary.ids([frame.id.bytes for frame in frames]),
+        binary.ints([frame.source_id for frame in frames]),
+        binary.moments([cut[frame.hour] for frame in frames]),
+        binary.ids(follows),
+    )
+    return {device_id for (device_id,) in cursor.execute(_KEEP, columns)}
 
 
 def _neighbours(
@@ -165,17 +205,17 @@ _BEGIN: Final = """
     INSERT INTO frame_newest (device_id) SELECT * FROM unnest(%s::int[]) AS id ORDER BY id
     ON CONFLICT DO NOTHING
 """
-_KEEP: Final = """
-    UPDATE frame_newest SET at = told.at, f_cnt = told.f_cnt, uplink_id = told.uplink_id,
-                            source_id = told.source_id, hour = told.hour
-    FROM (
-        SELECT (row ->> 0)::int AS device_id, (row ->> 1)::timestamptz AS at,
-               (row ->> 2)::bigint AS f_cnt, (row ->> 3)::uuid AS uplink_id,
-               (row ->> 4)::int AS source_id, (row ->> 5)::timestamptz AS hour
-        FROM json_array_elements(%s::json) AS row
-    ) AS told
-    WHERE frame_newest.device_id = told.device_id
-      AND frame_newest.uplink_id IS DISTINCT FROM told.uplink_id
+_KEEP: Final = f"""
+    INSERT INTO frame_newest (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
+    SELECT device_id, at, f_cnt, uplink_id, source_id, hour, nullif(follows, '{UUID(int=0)}')
+    FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+         AS told (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
+    ORDER BY device_id
+    ON CONFLICT (device_id) DO UPDATE SET
+        at = excluded.at, f_cnt = excluded.f_cnt, uplink_id = excluded.uplink_id,
+        source_id = excluded.source_id, hour = excluded.hour, follows = excluded.follows
+    WHERE frame_newest.uplink_id IS NOT DISTINCT FROM excluded.follows
+    RETURNING device_id
 """
 _COLUMNS: Final = """
     observed_at, coalesce(f_cnt, -1) AS f_cnt, uplink_id, source_id,

@@ -9,8 +9,8 @@ import psycopg
 import structlog
 
 from services.ingest import batch
+from services.ingest.block import Block
 from services.ingest.parts import Parts
-from services.ingest.pipeline import Prepared
 from services.ingest.spool.spool import SpoolFull
 from services.ingest.uplink import Message
 
@@ -33,7 +33,7 @@ class Keeper:
         self._renewed = threading.Event()
         self.holds_since: datetime | None = None  # arrival of the oldest message not yet durable
 
-    def prepared(self, messages: Sequence[Message]) -> Sequence[Prepared] | None:
+    def prepared(self, messages: Sequence[Message]) -> Block | None:
         """Ready to be kept; None when the database cannot be asked for what they need."""
         if not self._store.healthy:
             return None
@@ -43,7 +43,7 @@ class Keeper:
             self._lost(error, messages=len(messages))
             return None
 
-    def keep(self, messages: Sequence[Message], ready: Sequence[Prepared] | None) -> bool:
+    def keep(self, messages: Sequence[Message], ready: Block | None) -> bool:
         """Whether they are durable; returns False only when stopped, or for nothing to keep."""
         if messages:
             self.holds_since = messages[0].received_at
@@ -78,7 +78,7 @@ class Keeper:
             self._lost(error)
             return renewed
 
-    def _committed(self, messages: Sequence[Message], ready: Sequence[Prepared] | None) -> bool:
+    def _committed(self, messages: Sequence[Message], ready: Block | None) -> bool:
         if not self._store.healthy and not self._back():
             return False
         try:

@@ -150,9 +150,11 @@ def _device(uplink: Uplink, source: Source, fleet: Fleet) -> Device:
 def _require_plausible_clock(uplink: Uplink, message: Message, clock: Clock) -> None:
     """Refuse the message when its own time, or that of every record, is none we accept."""
     at, received_at = uplink.observed_at, message.received_at
-    if not plausible(at, received_at, clock) or (
-        uplink.records
-        and not any(r.time is at or plausible(r.time, received_at, clock) for r in uplink.records)
+    records = uplink.records
+    if not plausible(at, received_at, clock) or not (
+        not records
+        or records[0].time is at
+        or any(plausible(record.time, received_at, clock) for record in records)
     ):
         raise Refused("bad_clock", f"event time {uplink.observed_at.isoformat()}")
 

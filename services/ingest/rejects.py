@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from services.ingest import binary
-from services.ingest.pipeline import Prepared, reject_digest
+from services.ingest.pipeline import Prepared
 from services.ingest.uplink import identity
 
 # (source, device, UTC hour, kind) → how many, as the ledger counts.
@@ -58,34 +58,33 @@ def insert(
     )
 
 
-def redeem(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> Counts:
-    """Take out rejects whose very bytes have now been stored, and return what they counted as.
+def redeem(cursor: psycopg.Cursor, stored: Sequence[bytes]) -> Counts:
+    """Take out rejects whose very bytes, here by their ids, have now been stored, and return what
+    they counted as.
 
     A device registered late, a clock that has caught up: the key is stored, no longer rejected.
     """
-    if not stored:
-        return {}
-    ids = [reject_digest(prepared.message).hex() for prepared in stored]
-    cursor.execute(_REDEEM, {"ids": binary.array(ids)})
     counts: Counts = {}
-    for source_id, device_id, hour, reason in cursor:
-        cell = (source_id, device_id, hour, f"rejected:{reason}")
-        counts[cell] = counts.get(cell, 0) + 1
+    if stored:
+        cursor.execute(_REDEEM, [binary.ids(stored)])
+        for source_id, device_id, hour, reason in cursor:
+            cell = (source_id, device_id, hour, f"rejected:{reason}")
+            counts[cell] = counts.get(cell, 0) + 1
     return counts
 
 
 def count(cursor: psycopg.Cursor, counts: Counts) -> None:
     """Add to the ledger, cells in one order for everybody, so that nobody waits in a circle."""
     cells = sorted(counts.items(), key=lambda each: (each[0][0], each[0][1] or 0, each[0][2:]))
-    hours = {hour: f'"{hour.isoformat()}"' for _, _, hour, _ in counts}
+    cut = {hour: binary.micros(hour) for _, _, hour, _ in counts}
     columns = (
-        [source for (source, _, _, _), _ in cells],
-        [device for (_, device, _, _), _ in cells],
-        [hours[hour] for (_, _, hour, _), _ in cells],
+        binary.ints([source for (source, _, _, _), _ in cells]),
+        binary.ints([device or 0 for (_, device, _, _), _ in cells]),
+        binary.moments([cut[hour] for (_, _, hour, _), _ in cells]),
         [kind for (_, _, _, kind), _ in cells],
-        [n for _, n in cells],
+        binary.longs([n for _, n in cells]),
     )
-    cursor.execute(_COUNT, [binary.array(column) for column in columns])
+    cursor.execute(_COUNT, columns)
 
 
 def _message(prepared: Prepared) -> Row:
@@ -154,11 +153,12 @@ _INSERT: Final = """
     RETURNING reject_id
 """
 _REDEEM: Final = """
-    DELETE FROM rejected WHERE reject_id = ANY(%(ids)s::uuid[]) AND scope = 'message'
+    DELETE FROM rejected WHERE reject_id = ANY(%s) AND scope = 'message'
     RETURNING source_id, device_id, date_trunc('hour', received_at, 'UTC'), reason
 """
 _COUNT: Final = """
     INSERT INTO ledger (source_id, device_id, hour, kind, n)
-    SELECT * FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::text[], %s::bigint[])
+    SELECT source_id, nullif(device_id, 0), hour, kind, n
+    FROM unnest(%s, %s, %s, %s::text[], %s) AS told (source_id, device_id, hour, kind, n)
     ON CONFLICT (source_id, device_id, hour, kind) DO UPDATE SET n = ledger.n + excluded.n
 """

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,6 +10,7 @@ import psycopg
 import structlog
 
 from services.ingest import arrival, fleet, writer
+from services.ingest.block import Block
 from services.ingest.deadline import within
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Refused
@@ -107,7 +108,7 @@ class Store:
             fleet.add_datastreams(connection, device_id, properties)
         self._load()
 
-    def write(self, batch: Sequence[Prepared]) -> writer.Written:
+    def write(self, batch: Block) -> writer.Written:
         """Write a batch; one refused for its data is halved until the message is found."""
         try:
             with self._patiently():
@@ -115,12 +116,12 @@ class Store:
         except _OF_DATA as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                halves = self.write(batch[:middle]), self.write(batch[middle:])
+                halves = self.write(Block(batch[:middle])), self.write(Block(batch[middle:]))
                 return writer.Written(*(a + b for a, b in zip(*halves, strict=True)))
             if batch[0].refused:  # refused twice over: nothing of it can be kept
                 raise
             log.warning("database_refused_message", topic=batch[0].message.topic, error=str(error))
-            return self.write([_refused(batch[0], error)])
+            return self.write(Block([_refused(batch[0], error)]))
 
     def reconnect(self) -> bool:
         """Try once, unless the last time is too short a while ago; whether the database answers."""

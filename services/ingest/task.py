@@ -11,6 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from services.ingest import arrival, fleet, pipeline, writer
+from services.ingest.block import Block
 from services.ingest.pipeline import Prepared
 from services.ingest.uplink import Adapter, Message
 from shared.db import timescale
@@ -97,7 +98,7 @@ class Desk:
 
     def write(self, batch: Sequence[Prepared]) -> writer.Written:
         """Within the slice: as the live path does, in one piece."""
-        return writer.write(self.connection, batch, self._memory)
+        return writer.write(self.connection, Block(batch), self._memory)
 
     def close(self) -> None:
         """Close both connections, and with them the lock."""

@@ -158,7 +158,7 @@ def brief(value: object, most: int = 100) -> str:
 
 def identity(topic: str, key: str) -> UUID:
     """The id of a message."""
-    return UUID(bytes=digest(topic, key))
+    return UUID(int=int.from_bytes(digest(topic, key), "big"))
 
 
 def content_key(payload: bytes) -> str:

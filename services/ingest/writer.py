@@ -8,8 +8,8 @@ from uuid import UUID
 import psycopg
 
 from services.ingest import arrival, binary, device_event, feedback, frame_gaps, rejects
+from services.ingest.block import Block, utc_hour
 from services.ingest.pipeline import Prepared
-from services.ingest.uplink import Heard
 from shared.db import change
 
 
@@ -21,42 +21,37 @@ class Written(NamedTuple):
     rejected: int
 
 
-def write(
-    connection: psycopg.Connection, batch: Sequence[Prepared], memory: arrival.Memory
-) -> Written:
+def write(connection: psycopg.Connection, block: Block, memory: arrival.Memory) -> Written:
     """Write a batch and commit. Raises psycopg.DataError or IntegrityError when data is refused,
     psycopg.OperationalError when the database is away; either way nothing of it is stored."""
     with connection.transaction(), connection.cursor() as cursor:
-        new_uplinks = arrival.put_uplinks(cursor, batch, memory)
-        device_event.insert(cursor, [batch[place] for place in sorted(new_uplinks)])
-        cells, conflicts = arrival.put_readings(cursor, batch, memory)
-        new_feedback = feedback.insert(cursor, batch)
-        new_rejects, new_items = rejects.insert(cursor, batch, conflicts)
-        _note_gateways(cursor, batch)
-        outcomes = _outcomes(batch, new_uplinks, new_feedback | new_rejects)
-        stored = [p for p, outcome in zip(batch, outcomes, strict=True) if outcome == "stored"]
-        counts = _ledger_counts(batch, outcomes, new_items)
-        for cell, n in rejects.redeem(cursor, stored).items():  # others may count there right now
+        new_uplinks = arrival.put_uplinks(cursor, block, memory)
+        device_event.insert(cursor, [block[place] for place in sorted(new_uplinks)])
+        cells, conflicts = arrival.put_readings(cursor, block, memory)
+        new_feedback = feedback.insert(cursor, block)
+        new_rejects, new_items = rejects.insert(cursor, block, conflicts)
+        _note_gateways(cursor, block)
+        outcomes = _outcomes(block, new_uplinks, new_feedback | new_rejects)
+        stored = [place for place, outcome in enumerate(outcomes) if outcome == "stored"]
+        counts = _ledger_counts(block, outcomes, new_items)
+        redeemed = rejects.redeem(cursor, [block.refusals[place] for place in stored])
+        for cell, n in redeemed.items():  # others may count there right now
             counts[cell] = counts.get(cell, 0) - n
-        counts.update(frame_gaps.count(cursor, stored))
-        rejects.count(cursor, counts)
-        if cells:
-            ids, hours = zip(*cells, strict=True)
-            spelled = {hour: f'"{hour.isoformat()}"' for hour in set(hours)}
-            columns = ids, [spelled[hour] for hour in hours]
-            cursor.execute(change.RECORD, [binary.array(column) for column in columns])
+        frames = [frame for place in stored if (frame := block.frames[place])]
+        gaps, newest = frame_gaps.count(cursor, frames, memory.frames)
+        rejects.count(cursor, counts | gaps)
+        if len(cells.ids):
+            told = binary.ints(cells.ids), binary.moments(cells.hours)
+            cursor.execute(change.RECORD, told)
+    memory.frames.update(newest)  # only now: before, it could have come to nothing
     kinds = [kind.partition(":")[0] for kind in outcomes]
     return Written(kinds.count("stored"), kinds.count("repeat"), kinds.count("rejected"))
 
 
-def _note_gateways(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> None:
-    seen: dict[tuple[int, str], tuple[Heard, datetime]] = {}
-    for prepared in batch:
-        for heard in prepared.uplink.gateways if prepared.uplink else ():
-            seen[prepared.source.id, heard.gateway_id] = (heard, prepared.message.received_at)
+def _note_gateways(cursor: psycopg.Cursor, block: Block) -> None:
     rows = [
         (source, gateway, heard.lat, heard.lon, at)
-        for (source, gateway), (heard, at) in sorted(seen.items(), key=lambda item: item[0])
+        for (source, gateway), (heard, at) in sorted(block.gateways.items(), key=lambda i: i[0])
     ]
     if rows:
         cursor.executemany(_NOTE_GATEWAY, rows)
@@ -79,22 +74,21 @@ def _outcomes(batch: Sequence[Prepared], new_uplinks: set[int], new_others: set[
 
 
 def _ledger_counts(
-    batch: Sequence[Prepared], outcomes: Sequence[str], new_items: Sequence[tuple[Prepared, str]]
+    block: Block, outcomes: Sequence[str], new_items: Sequence[tuple[Prepared, str]]
 ) -> rejects.Counts:
     counts: rejects.Counts = {}
 
-    def add(prepared: Prepared, kind: str) -> None:
-        hour = prepared.message.received_at.replace(minute=0, second=0, microsecond=0)
+    def add(prepared: Prepared, hour: datetime, kind: str) -> None:
         device = prepared.device.id if prepared.device else None
         cell = (prepared.source.id, device, hour, kind)
         counts[cell] = counts.get(cell, 0) + 1
 
-    for prepared, outcome in zip(batch, outcomes, strict=True):
-        add(prepared, outcome)
+    for prepared, hour, outcome in zip(block, block.hours, outcomes, strict=True):
+        add(prepared, hour, outcome)
         if outcome == "stored" and prepared.uplink and not prepared.uplink.keyed:
-            add(prepared, "unkeyed")
+            add(prepared, hour, "unkeyed")
     for prepared, reason in new_items:
-        add(prepared, f"item:{reason}")
+        add(prepared, utc_hour(prepared.message.received_at), f"item:{reason}")
     return counts
 
 

@@ -95,5 +95,6 @@ def converter(source: str, target: str) -> Callable[[float], float]:
     if a == b:
         return float
     if b.factor == b.divisor == 1.0 and b.offset == 0.0:
-        return lambda value: value * a.factor / a.divisor + a.offset
+        factor, divisor, offset = a.factor, a.divisor, a.offset
+        return lambda value: value * factor / divisor + offset
     return lambda value: (value * a.factor / a.divisor + a.offset - b.offset) * b.divisor / b.factor

@@ -13,12 +13,16 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from services.ingest import (
     arrival,
     binary,
+    block,
     chirpstack_up,
     device_event,
     feedback,
+    frame_gaps,
     pipeline,
     rejects,
     writer,
@@ -31,16 +35,17 @@ from tests.bench.ingest_messages import uplink
 from tests.bench.ingest_world import world
 
 UPLINKS: Final = 20_000
-BATCH: Final = 500
+BATCH: Final = 1000
 EACH: Final[tuple[tuple[Any, str], ...]] = (  # once an uplink
     *((pipeline, "prepare"), (chirpstack_up, "read"), (pipeline, "map_uplink")),
-    *((pipeline, "identity"), (rejects, "reject_digest"), (arrival, "_uplink_row")),
+    *((pipeline, "identity"), (block, "reject_digest"), (block, "_uplink_row")),
 )
 BATCHED: Final[tuple[tuple[Any, str], ...]] = (  # once a batch
-    *((Store, "write"), (arrival, "_columns"), (binary, "Readings"), (arrival, "_cells")),
+    *((Store, "write"), (block.Block, "encoded"), (binary, "Readings"), (arrival, "_cells")),
     *((arrival, "put_uplinks"), (arrival, "put_readings"), (writer, "_note_gateways")),
     *((writer, "_outcomes"), (writer, "_ledger_counts"), (rejects, "count")),
     *((rejects, "redeem"), (rejects, "insert"), (feedback, "insert"), (device_event, "insert")),
+    *((frame_gaps, "count"), (psycopg.Transaction, "__exit__")),
 )
 Clocks = tuple[float, float, float]  # wall, CPU of this thread, CPU of the database's backend
 
@@ -92,10 +97,10 @@ def main() -> None:
     gc.set_threshold(ingest._GARBAGE)
     meter = Meter()
     meter.wrap(EACH, meter.cheap)
-    meter.wrap(BATCHED, meter.whole)
     with world() as on:
         store, sources = Store(on.database), ingest.known_adapters()
         meter.backend = Path(f"/proc/{store._writing.info.backend_pid}/schedstat")
+        meter.wrap(BATCHED, meter.whole)
         for first in range(0, UPLINKS, BATCH):
             now = datetime.now(UTC)
             arrived = [uplink(i) for i in range(first, first + BATCH)]

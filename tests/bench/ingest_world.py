@@ -5,11 +5,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import psycopg
 from sqlalchemy.engine import make_url
@@ -83,23 +84,36 @@ def publish(world: World, count: int) -> None:
 
 
 @contextmanager
-def ingesting(world: World) -> Iterator[int]:
-    """`lab ingest` as its users run it, healthy; its process id."""
+def ingesting(world: World, workers: int = 0) -> Iterator[list[int]]:
+    """`lab ingest` as its users run it, healthy; process ids. workers: of NATS's queue, which
+    keeps what is published from now on; 0: one over MQTT."""
+    variables = {"LAB_DATABASE_URL": world.database.url, "LAB_MQTT_URL": world.broker.url}
+    if workers:
+        user = urlsplit(world.broker.url).netloc.rpartition("@")[0]
+        place = world.broker.admin_url.rpartition("@")[2]
+        variables["LAB_INGEST_SOURCE"] = "jetstream"
+        variables["LAB_INGEST_NATS_URL"] = f"nats://{user}@{place}"
+        subprocess.run(_lab("broker", "init"), env={**os.environ, **variables}, check=True)
+    with ExitStack() as running:
+        pids = [running.enter_context(_worker(variables)) for _ in range(workers or 1)]
+        yield pids
+
+
+@contextmanager
+def _worker(variables: dict[str, str]) -> Iterator[int]:
     port = nats.free_port()
-    variables = {
-        "LAB_DATABASE_URL": world.database.url,
-        "LAB_MQTT_URL": world.broker.url,
-        "LAB_INGEST_HEALTH_PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "ingest"], env={**os.environ, **variables}
-    )
+    told = {**os.environ, **variables, "LAB_INGEST_HEALTH_PORT": str(port)}
+    process = subprocess.Popen(_lab("ingest"), env=told)
     try:
         wait_healthy(port)
         yield process.pid
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _lab(*words: str) -> list[str]:
+    return [sys.executable, "-m", "services.cli", *words]
 
 
 def polled(connection: psycopg.Connection[Any], sql: str, every_s: float) -> Iterator[int]:
@@ -110,13 +124,13 @@ def polled(connection: psycopg.Connection[Any], sql: str, every_s: float) -> Ite
         time.sleep(every_s)
 
 
-def cpu_clock(world: World, client: int) -> Callable[[], dict[str, float]]:
-    """A clock of the seconds that the client, the broker and the database have computed."""
+def cpu_clock(world: World, clients: Sequence[int]) -> Callable[[], dict[str, float]]:
+    """A clock of the seconds that the clients, the broker and the database have computed."""
     with connect(world.database, autocommit=True) as connection:
         postmaster = _parent(connection.info.backend_pid)
     broker = world.broker.child.process.pid
     return lambda: {
-        "client": _cpu_s(client),
+        "client": sum(map(_cpu_s, clients)),
         "broker": _cpu_s(broker),
         "database": _family_cpu_s(postmaster),
     }

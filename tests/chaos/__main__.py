@@ -3,8 +3,11 @@
 import argparse
 import json
 import sys
+from collections import Counter
+from contextlib import closing
 
 from tests.chaos import runs
+from tests.chaos.stands import Stands
 
 
 def main() -> int:
@@ -14,11 +17,13 @@ def main() -> int:
         "--seed", type=int, default=1, help="of the first run; the next has one more"
     )
     options = asked.parse_args()
-    with runs.ready() as (stack, engine):
-        seeds = range(options.seed, options.seed + options.runs)
-        found = {seed: runs.run(stack, engine, seed) for seed in seeds}
+    seeds = range(options.seed, options.seed + options.runs)
+    with closing(Stands()) as stands:
+        found = {seed: runs.run(stands.of(seed), seed) for seed in seeds}
+        on = Counter(stands.of(seed).stand.name for seed in seeds)
     told = {
         "runs": len(found),
+        "on": on,
         "published": sum(each.published for each in found.values()),
         "lost": sum(each.lost for each in found.values()),
         "duplicated": sum(each.duplicated for each in found.values()),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
-from shared import broker_monitor
 from tests.chaos.load import VALUES, Load
 from tests.chaos.stack import Stack
 
@@ -30,12 +29,12 @@ class Balance:
 
 
 def settled(stack: Stack, engine: Engine, load: Load, patience_s: float) -> Balance:
-    """Wait until everything confirmed is accounted for and the broker holds nothing back."""
+    """Wait until everything confirmed is accounted for and nobody holds anything back."""
     deadline = time.monotonic() + patience_s
     while True:
-        pending = broker_monitor.pending(stack.broker.monitor_url)
-        found = _balance(engine, load, pending)
-        if (found.holds and not pending) or time.monotonic() > deadline:
+        pending = stack.pending()
+        found = _balance(engine, load, pending or 0)
+        if (found.holds and pending == 0) or time.monotonic() > deadline:
             return found
         time.sleep(0.3)
 

@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-import psycopg
-
 from tests.chaos.stack import Stack
+
+Meanwhile = Callable[[Stack], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,67 +20,94 @@ class Fault:
     lasts_s: float
 
 
-def _kill(part: str) -> Callable[[Stack, float], None]:
-    def act(stack: Stack, lasts_s: float) -> None:
+def _kill(part: str) -> Meanwhile:
+    @contextmanager
+    def killed(stack: Stack) -> Iterator[None]:
         stack.kill(part)
-        time.sleep(lasts_s)
+        yield
         stack.begin(part)
 
-    return act
+    return killed
 
 
-def _stop(part: str) -> Callable[[Stack, float], None]:
-    def act(stack: Stack, lasts_s: float) -> None:
+def _stop(part: str) -> Meanwhile:
+    @contextmanager
+    def stopped(stack: Stack) -> Iterator[None]:
         stack.stop(part)
-        time.sleep(lasts_s)
+        yield
         stack.begin(part)
 
-    return act
+    return stopped
 
 
-def _pause(part: str) -> Callable[[Stack, float], None]:
-    def act(stack: Stack, lasts_s: float) -> None:
+def _pause(part: str) -> Meanwhile:
+    @contextmanager
+    def paused(stack: Stack) -> Iterator[None]:
         stack.pause(part)
-        try:
-            time.sleep(lasts_s)
-        finally:
-            stack.resume(part)
+        yield
+        stack.resume(part)
 
-    return act
+    return paused
 
 
-def _cut_from_database(stack: Stack, lasts_s: float) -> None:
-    """Ingest's connections to the database end under it, again and again."""
-    until = time.monotonic() + lasts_s
-    while True:
-        with psycopg.connect(stack.url, autocommit=True) as connection:
-            connection.execute(_CUT)
-        if time.monotonic() >= until:
-            return
-        time.sleep(0.3)
+def _cut(line: str) -> Meanwhile:
+    """Ingest's connections to a server end, and no new one is made."""
+
+    @contextmanager
+    def cut(stack: Stack) -> Iterator[None]:
+        stack.lines[line].cut()
+        yield
+        stack.lines[line].mend()
+
+    return cut
 
 
-_CUT = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lab-ingest'
-"""
-FAULTS: Mapping[str, Callable[[Stack, float], None]] = {
+def _hold(line: str) -> Meanwhile:
+    """Ingest's connections to a server stand, and nothing passes."""
+
+    @contextmanager
+    def held(stack: Stack) -> Iterator[None]:
+        stack.lines[line].hold()
+        yield
+        stack.lines[line].mend()
+
+    return held
+
+
+@contextmanager
+def _full_disk(stack: Stack) -> Iterator[None]:
+    """The spool's disk takes no more just when everything would have to go there."""
+    stack.fill_disk()
+    stack.lines["database"].cut()
+    yield
+    stack.empty_disk()
+    stack.lines["database"].mend()
+
+
+ANYWHERE: Mapping[str, Meanwhile] = {
     "kill ingest": _kill("ingest"),
     "restart ingest": _stop("ingest"),
-    "kill nats": _kill("nats"),
-    "restart nats": _stop("nats"),
+    "restart broker": _stop("broker"),
     "kill postgres": _kill("postgres"),
     "restart postgres": _stop("postgres"),
     "pause postgres": _pause("postgres"),
-    "pause nats": _pause("nats"),
-    "cut from database": _cut_from_database,
+    "pause broker": _pause("broker"),
+    "cut from database": _cut("database"),
+    "cut from broker": _cut("broker"),
+    "hold line to database": _hold("database"),
+    "hold line to broker": _hold("broker"),
 }
+# A killed Mosquitto has lost what it held: tests/integration/test_ingest_mosquitto.py.
+OF_NATS: Mapping[str, Meanwhile] = {"kill broker": _kill("broker")}
+OF_SPOOL: Mapping[str, Meanwhile] = {"full spool disk": _full_disk}
+EACH: Mapping[str, Meanwhile] = {**ANYWHERE, **OF_NATS, **OF_SPOOL}
 
 
-def planned(dice: random.Random, load_s: float) -> list[Fault]:
+def planned(dice: random.Random, possible: Mapping[str, Meanwhile], load_s: float) -> list[Fault]:
     """Two to four faults while the load runs, one after the other."""
     moments = sorted(dice.uniform(0.1, load_s) for _ in range(dice.randint(2, 4)))
     return [
-        Fault(dice.choice(sorted(FAULTS)), round(at, 2), round(dice.uniform(0, 2.5), 2))
+        Fault(dice.choice(sorted(possible)), round(at, 2), round(dice.uniform(0, 2.5), 2))
         for at in moments
     ]
 
@@ -88,4 +116,5 @@ def run(stack: Stack, faults: list[Fault], begun: float) -> None:
     """Let them happen; one that is due while another lasts happens right after it."""
     for fault in faults:
         time.sleep(max(0.0, begun + fault.after_s - time.monotonic()))
-        FAULTS[fault.name](stack, fault.lasts_s)
+        with EACH[fault.name](stack):
+            time.sleep(fault.lasts_s)

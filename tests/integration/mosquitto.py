@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.embedded.child import Child, spawn, wait_until
+from shared.embedded.child import spawn, wait_until
 from shared.embedded.nats import Broker, free_port, listens
 
 PLACES = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"  # Debian puts servers off the path
@@ -26,8 +26,9 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
             "max_queued_messages 100000\nmax_inflight_messages 2000\n"
             f"persistence true\npersistence_location {folder}/data/\nuser {_user()}\n"
+            "log_type error\nlog_type warning\nlog_type notice\nlog_type subscribe\n"
         )
-        self.child = self._start()
+        self.start()
 
     @property
     def broker(self) -> Broker:
@@ -35,13 +36,17 @@ class Mosquitto:
 
     def restart(self) -> None:
         self.child.stop()
-        self.child = self._start()
+        self.start()
 
-    def _start(self) -> Child:
+    def kill(self) -> None:
+        """What it held and had not saved is gone."""
+        self.child.process.kill()
+        self.child.process.wait()
+
+    def start(self) -> None:
         arguments = [str(MOSQUITTO), "-c", str(self._folder / "mosquitto.conf")]
-        child = spawn("mosquitto", arguments, log=self._folder / "mosquitto.log")
-        wait_until(lambda: listens(self.port), child, patience_s=60, what="did not listen")
-        return child
+        self.child = spawn("mosquitto", arguments, log=self._folder / "mosquitto.log")
+        wait_until(lambda: listens(self.port), self.child, patience_s=60, what="did not listen")
 
 
 def _user() -> str:

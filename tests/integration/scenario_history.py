@@ -7,6 +7,7 @@ from itertools import islice, takewhile
 from sqlalchemy import Engine
 
 from services.ingest import pipeline
+from services.ingest.block import Block
 from services.ingest.main import known_adapters
 from services.ingest.store import Store
 from services.ingest.uplink import Message
@@ -32,7 +33,7 @@ def ingest(database: Database, messages: Iterable[Timed], now: datetime) -> int:
     try:
         for batch in _batches(takewhile(lambda timed: timed.due < now, messages)):
             arrived = [Message(t.message.topic, t.message.payload, now) for t in batch]
-            store.write([pipeline.prepare(each, store.fleet, adapters) for each in arrived])
+            store.write(Block(pipeline.prepare(each, store.fleet, adapters) for each in arrived))
             count += len(batch)
     finally:
         store.close()

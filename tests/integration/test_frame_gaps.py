@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
+from services.ingest import rejects
 from services.ingest.uplink import Message
 from shared.db import ledger
 from shared.settings import Database
@@ -112,17 +114,35 @@ def lossy(chance: random.Random, length: int) -> tuple[list[Message], int]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_order_of_arrival_and_the_size_of_batches_change_nothing(
-    ingest: Ingest, seed: int
+def test_the_order_of_arrival_the_size_of_batches_and_who_writes_them_change_nothing(
+    ingest: Ingest, database: Database, engine: Engine, seed: int
 ) -> None:
     chance = random.Random(seed)
     arrived, missing = lossy(chance, 150)
     assert missing > 10
     chance.shuffle(arrived)
     arrived += chance.sample(arrived, 20)
-    for batch in batches(arrived, chance.choice([1, 7, 40])):
-        ingest.take(batch)
+    with writing(database, engine) as other:
+        for batch in batches(arrived, chance.choice([1, 7, 40])):
+            chance.choice([ingest, other]).take(batch)
     assert gaps(ingest) == missing
+
+
+def test_what_was_not_committed_is_not_remembered(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise psycopg.OperationalError("the line is cut")
+
+    first, *later = frames([1, 3, 9])
+    ingest.take([first])
+    with monkeypatch.context() as broken:
+        broken.setattr(rejects, "count", fail)
+        with pytest.raises(psycopg.OperationalError):
+            ingest.take(later)
+    assert gaps(ingest) == 0
+    ingest.take(later)
+    assert gaps(ingest) == 6
 
 
 def test_what_was_counted_outlives_the_raw_log(ingest: Ingest, engine: Engine) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from services.ingest import main, pipeline
+from services.ingest.block import Block
 from services.ingest.store import Store
 from services.ingest.uplink import Message
 from services.ingest.writer import Written
@@ -38,7 +39,7 @@ def write(store: Store, *values: tuple[int, float]) -> Written:
         }
         message = Message("livinglab/cibinong/g1/up", json.dumps(body).encode(), NOW)
         batch.append(pipeline.prepare(message, store.fleet, main.known_adapters()))
-    return store.write(batch)
+    return store.write(Block(batch))
 
 
 def levels(engine: Engine) -> list[float]:
@@ -100,6 +101,6 @@ def test_what_no_table_can_hold_is_refused_alone(store: Store, engine: Engine) -
         batch.append(pipeline.prepare(message, store.fleet, main.known_adapters()))
     assert batch[1].uplink
     batch[1].uplink.f_cnt = 2**70
-    assert store.write(batch) == Written(2, 0, 1)
+    assert store.write(Block(batch)) == Written(2, 0, 1)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT reason FROM rejected")) == "db_refused"

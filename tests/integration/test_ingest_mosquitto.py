@@ -11,20 +11,20 @@ import pytest
 from sqlalchemy import Engine
 
 from services.ingest import main
-from shared.embedded.nats import Broker, free_port
+from shared.embedded.nats import free_port
 from shared.settings import Database, Ingest, Mqtt
 from tests.integration.ingest_bench import Bench, wait_healthy
 from tests.integration.mosquitto import Mosquitto, needed
-from tests.integration.test_ingest_path import NOW, site
+from tests.integration.test_ingest_path import NOW, UP, chirpstack_up, site
 
 pytestmark = [pytest.mark.database, needed]
 MESSAGES = 3000  # beyond the 1000 that Mosquitto queues by default
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     running = Mosquitto(tmp_path)
-    yield running.broker
+    yield running
     running.child.stop()
 
 
@@ -32,15 +32,15 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
 def test_messages_queued_while_ingest_was_away_arrive(
     database: Database,
     engine: Engine,
-    mosquitto: Broker,
+    mosquitto: Mosquitto,
     apply_site: Callable[..., Any],
     protocol: str,
 ) -> None:
     apply_site(site())
-    mqtt = Mqtt(url=mosquitto.url, protocol=protocol)  # type: ignore[arg-type]
+    mqtt = Mqtt(url=mosquitto.broker.url, protocol=protocol)  # type: ignore[arg-type]
     stopping = run(database, mqtt)
     stopping()
-    bench = Bench(mosquitto, engine)
+    bench = Bench(mosquitto.broker, engine)
     bench.publish_all(
         (
             "livinglab/cibinong/g1/up",
@@ -55,6 +55,43 @@ def test_messages_queued_while_ingest_was_away_arrive(
     assert len(bench.rows("SELECT FROM reading")) == MESSAGES
     stopping()
     bench.close()
+
+
+def test_what_a_killed_mosquitto_lost_shows_as_missing_frames(
+    database: Database,
+    engine: Engine,
+    mosquitto: Mosquitto,
+    apply_site: Callable[..., Any],
+) -> None:
+    apply_site(site())
+    mqtt = Mqtt(url=mosquitto.broker.url)
+    stopping = run(database, mqtt)
+    bench = Bench(mosquitto.broker, engine)
+    bench.publish_all(frames(0, 20))
+    bench.settle(20)
+    stopping()
+    bench.publish_all(frames(20, 150))  # confirmed, and in its memory alone
+    bench.close()
+    mosquitto.kill()
+    mosquitto.start()
+    stopping = run(database, mqtt)
+    bench = Bench(mosquitto.broker, engine)
+    bench.publish_all(frames(150, 160))
+    counted = bench.settle(30)
+    assert (counted["stored"], counted["frame_gap"]) == (30, 130)
+    stopping()
+    bench.close()
+
+
+def frames(begin: int, end: int) -> list[tuple[str, bytes]]:
+    """Uplinks of one device, by their counters."""
+    bodies = (
+        chirpstack_up(
+            fCnt=i, deduplicationId=f"frame-{i}", time=(NOW + timedelta(seconds=i)).isoformat()
+        )
+        for i in range(begin, end)
+    )
+    return [(UP, json.dumps(body).encode()) for body in bodies]
 
 
 def run(database: Database, mqtt: Mqtt) -> Callable[[], None]:

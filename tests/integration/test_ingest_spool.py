@@ -20,7 +20,7 @@ from services.ingest.uplink import Message
 from shared.embedded.nats import free_port
 from shared.settings import Database, Ingest, Mqtt
 from tests.integration.ingest_bench import Bench, wait_healthy
-from tests.integration.line import Line, drawn
+from tests.integration.line import DatabaseLine, drawn
 from tests.integration.mosquitto import Mosquitto, needed
 from tests.integration.test_ingest_path import NOW, site
 
@@ -45,7 +45,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def line(database: Database, tmp_path: Path) -> Iterator[Line]:
+def line(database: Database, tmp_path: Path) -> Iterator[DatabaseLine]:
     with drawn(database, tmp_path / "line") as line:
         yield line
 
@@ -118,7 +118,7 @@ def stored(bench: Bench, messages: int) -> None:
 
 
 def test_what_came_while_the_database_was_away_is_drained_after_a_restart_of_everything(
-    bench: Bench, mosquitto: Mosquitto, line: Line, tmp_path: Path
+    bench: Bench, mosquitto: Mosquitto, line: DatabaseLine, tmp_path: Path
 ) -> None:
     spool = tmp_path / "spool"
     with running(line.database, mosquitto, spool=spool) as ingest:
@@ -144,7 +144,7 @@ def test_what_came_while_the_database_was_away_is_drained_after_a_restart_of_eve
 
 @pytest.mark.parametrize("fails", ["cut", "hold"])
 def test_live_messages_go_on_and_the_backlog_follows(
-    bench: Bench, mosquitto: Mosquitto, line: Line, tmp_path: Path, fails: str
+    bench: Bench, mosquitto: Mosquitto, line: DatabaseLine, tmp_path: Path, fails: str
 ) -> None:
     settings = {"spool": tmp_path / "spool", "deadline_s": 0.5}
     with running(line.database, mosquitto, **settings) as ingest:
@@ -168,7 +168,7 @@ def test_live_messages_go_on_and_the_backlog_follows(
 
 
 def test_a_full_spool_acknowledges_nothing_says_so_and_goes_on_by_itself(
-    bench: Bench, mosquitto: Mosquitto, line: Line, tmp_path: Path
+    bench: Bench, mosquitto: Mosquitto, line: DatabaseLine, tmp_path: Path
 ) -> None:
     settings = {"spool": tmp_path / "spool", "spool_bytes": 2**20, "batch_size": 2}
     with running(line.database, mosquitto, **settings) as ingest:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from shared.embedded.nats import free_port
 from shared.settings import Database
 from tests.integration.ingest_bench import wait_healthy
-from tests.integration.line import Line, drawn
+from tests.integration.line import DatabaseLine, drawn
 from tests.integration.push_bench import Asked, Pushing, plain, two_sites, until
 from tests.integration.test_ingest_path import NOW
 
@@ -30,13 +30,13 @@ def sites(engine: Engine, apply_site: Callable[..., Any]) -> dict[str, tuple[str
 
 
 @pytest.fixture
-def line(database: Database, tmp_path: Path) -> Iterator[Line]:
+def line(database: Database, tmp_path: Path) -> Iterator[DatabaseLine]:
     with drawn(database, tmp_path / "line") as line:
         yield line
 
 
 def test_without_database_and_spool_it_is_503_and_with_a_spool_it_is_kept(
-    line: Line, engine: Engine, sites: dict[str, tuple[str, str]], tmp_path: Path
+    line: DatabaseLine, engine: Engine, sites: dict[str, tuple[str, str]], tmp_path: Path
 ) -> None:
     who, source = sites["cibinong.plain"], "cibinong.plain?device=g1"
     bare = Pushing(line.database, engine, timeout_s=1)
@@ -57,7 +57,7 @@ def test_without_database_and_spool_it_is_503_and_with_a_spool_it_is_kept(
 
 
 def test_a_kill_between_2xx_and_commit_loses_nothing(
-    line: Line, engine: Engine, sites: dict[str, tuple[str, str]], tmp_path: Path
+    line: DatabaseLine, engine: Engine, sites: dict[str, tuple[str, str]], tmp_path: Path
 ) -> None:
     port, health_port, bench = free_port(), free_port(), Asked(engine)
     variables = {

@@ -134,6 +134,7 @@ ledger = Table(
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
+    postgresql_with={"fillfactor": 50},
 )
 # Where each device's frame counter stands: a later frame tells what was missed between.
 frame_newest = Table(
@@ -145,4 +146,7 @@ frame_newest = Table(
     Column("uplink_id", UUID(as_uuid=False)),
     Column("source_id", Integer),
     moment("hour", null=True),
+    # the frame it was written after: a writer that remembers another learns so
+    Column("follows", UUID(as_uuid=False)),
+    postgresql_with={"fillfactor": 50},  # written over and over: room beside each, as in `ledger`
 )

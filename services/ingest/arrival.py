@@ -20,6 +20,7 @@ from services.ingest.frame_gaps import Frame
 
 _REMEMBERED_HOURS: Final = 50_000
 _QUARTER: Final = 900 * 10**6  # µs: every zone's hours begin at a quarter
+_MOST: Final = 2**39  # quarters: more than any time has
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -114,10 +115,12 @@ def _cells(cursor: psycopg.Cursor, block: Block, memory: Memory) -> Cells:
     """Hours are cut by the database, each (zone, quarter of an hour) once."""
     names, zones = block.zones
     ids, quarters = block.readings.column("id"), block.readings.column("time") // _QUARTER
-    spots = np.stack([zones[block.readings.column("ord")], quarters])
-    distinct, which = np.unique(spots, axis=1, return_inverse=True)
-    asked = [(names[zone], quarter) for zone, quarter in distinct.T.tolist()]
-    hours = np.array(_hours(cursor, asked, memory), np.int64)[which.ravel()]
+    # One number for both sorts faster; before 2000 quarters are negative.
+    spots = zones[block.readings.column("ord")] * 2 * _MOST + (quarters + _MOST)
+    distinct, which = np.unique(spots, return_inverse=True)
+    split = (divmod(spot, 2 * _MOST) for spot in distinct.tolist())
+    asked = [(names[zone], quarter - _MOST) for zone, quarter in split]
+    hours = np.array(_hours(cursor, asked, memory), np.int64)[which]
     fresh = np.ones(len(ids), bool)  # readings stand by datastream and time, and so do their hours
     fresh[1:] = (ids[1:] != ids[:-1]) | (hours[1:] != hours[:-1])
     return Cells(ids[fresh], hours[fresh])

@@ -27,8 +27,8 @@ class Block(list[Prepared]):
     def encoded(self) -> "Block":
         """Itself, with all that can be made ahead; what cannot be made fails at the commit."""
         with suppress(psycopg.DataError):
-            for part in (self.uplinks, self.readings, self.refusals, self.frames, self.gateways):
-                del part
+            for part in _AHEAD:
+                getattr(self, part)
         return self
 
     @cached_property
@@ -162,4 +162,5 @@ def _uplink_row(
     return id_, place, b"".join(fields)
 
 
+_AHEAD: Final = ("uplinks", "first", "readings", "zones", "refusals", "frames", "gateways")
 _FIXED: Final = struct.Struct(">i16siqiqiiii").pack

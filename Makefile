@@ -54,7 +54,7 @@ check: $(VENV)/.dev ## ruff, mypy strict, import rules, size budgets, secrets, k
 	$(BIN)/python -m tests.checks.secrets
 	$(BIN)/python -m tests.checks.advisories
 
-chaos: $(VENV)/.dev ## kill, stop, pause and cut under load; RUNS=50 SEED=1; ends with one JSON line
+chaos: $(VENV)/.dev ## kill, stop, pause, cut, hold and fill up under load; RUNS=50 SEED=1; ends with one JSON line
 	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
 
 bench: $(VENV)/.dev ## speeds, as ratios to something measured beside them

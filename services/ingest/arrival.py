@@ -8,7 +8,6 @@ held nothing known; where it does, it is staged and only what is new is inserted
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,9 +18,8 @@ from services.ingest.block import Block
 from services.ingest.frame_gaps import Frame
 
 _REMEMBERED_HOURS: Final = 50_000
-_QUARTER: Final = 900 * 10**6  # µs: every zone's hours begin at a quarter
+_QUARTER: Final = 900 * 10**6  # µs: today every zone's hours begin at one
 _MOST: Final = 2**39  # quarters: more than any time has
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Cells(NamedTuple):
@@ -58,12 +56,12 @@ def put_uplinks(cursor: psycopg.Cursor, block: Block, memory: Memory) -> set[int
     rows, first = block.uplinks, block.first
     if len(first) == len(rows) and _straight(
         *(cursor, memory, "uplink", _COPY_UPLINK),
-        lambda: binary.rows([_PLAIN + row for _, _, row in rows]),
+        lambda: binary.rows([part for _, _, row in rows for part in (_PLAIN, row)]),
     ):
         return set(first.values())
     _copy(
         *(cursor, _STAGE_UPLINK),
-        binary.rows([_STAGED + _ORD(4, place) + row for _, place, row in rows]),
+        binary.rows([p for _, place, row in rows for p in (_STAGED, _ORD(4, place), row)]),
     )
     new = {first[row[0].bytes, row[1]] for row in cursor.execute(_INSERT_UPLINK)}
     memory.note("uplink", collided=len(new) < len(rows))
@@ -134,7 +132,7 @@ def _hours(
     if len(hours) > _REMEMBERED_HOURS:
         hours.clear()
     if unknown := [spot for spot in spots if spot not in hours]:
-        starts = [_EPOCH + timedelta(microseconds=quarter * _QUARTER) for _, quarter in unknown]
+        starts = [binary.moment(quarter * _QUARTER) for _, quarter in unknown]
         cursor.execute(_CUT, [starts, [zone for zone, _ in unknown]])
         hours.update(zip(unknown, (binary.micros(row[0]) for row in cursor), strict=True))
     return [hours[spot] for spot in spots]

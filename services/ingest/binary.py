@@ -43,6 +43,11 @@ def micros(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
+def moment(micros: int) -> datetime:
+    """The time so many microseconds after 2000 began."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def text(value: str) -> bytes:
     """A text field."""
     coded = value.encode()
@@ -102,9 +107,6 @@ class Ids(bytes):
     """A parameter of type uuid[]."""
 
 
-NO_ID: Final = bytes(16)  # no message has it: where a parameter of ids has none
-
-
 def ints(values: Sequence[int]) -> Ints:
     """Of whole numbers of 32 bits."""
     return Ints(_array(23, 4, np.asarray(values, ">i4")))
@@ -150,9 +152,9 @@ for _kind, _type in ((Ints, 1007), (Longs, 1016), (Moments, 1185), (Ids, 2951)):
     psycopg.adapters.register_dumper(_kind, _ready(_type))
 
 
-def rows(each: Sequence[bytes]) -> bytes:
-    """A whole COPY of rows that begin with how many fields they have."""
-    return b"".join((HEAD, *each, TAIL))
+def rows(parts: Sequence[bytes]) -> bytes:
+    """A whole COPY of the parts of its rows; each row begins with how many fields it has."""
+    return b"".join((HEAD, *parts, TAIL))
 
 
 class Readings:

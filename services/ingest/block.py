@@ -120,7 +120,7 @@ class Block(list[Prepared]):
 def _writable() -> Iterator[None]:
     try:
         yield
-    except (struct.error, UnicodeEncodeError, OverflowError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise psycopg.DataError(f"cannot be written: {error}") from error
 
 

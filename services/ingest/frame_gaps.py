@@ -15,6 +15,7 @@ import psycopg
 
 from services.ingest import binary
 from services.ingest.rejects import Counts
+from services.ingest.uplink import NO_ID
 
 KIND: Final = "frame_gap"
 SIZES: Final = (2**16, 2**32)  # where a counter begins anew at 0
@@ -164,7 +165,7 @@ def _keep(
     it still stands; returns these."""
     devices = sorted(newest)
     frames = [newest[device_id] for device_id in devices]
-    follows = [was.id.bytes if (was := before[id_]) else binary.NO_ID for id_ in devices]
+    follows = [was.id.bytes if (was := before[id_]) else NO_ID.bytes for id_ in devices]
     cut = {frame.hour: binary.micros(frame.hour) for frame in frames}
     columns = (
         binary.ints(devices),
@@ -207,7 +208,7 @@ _BEGIN: Final = """
 """
 _KEEP: Final = f"""
     INSERT INTO frame_newest (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
-    SELECT device_id, at, f_cnt, uplink_id, source_id, hour, nullif(follows, '{UUID(int=0)}')
+    SELECT device_id, at, f_cnt, uplink_id, source_id, hour, nullif(follows, '{NO_ID}')
     FROM unnest(%s, %s, %s, %s, %s, %s, %s)
          AS told (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
     ORDER BY device_id

@@ -52,8 +52,6 @@ def run(
     broker_log: Path | None = None,
 ) -> None:
     """Run until `stop` is set. Raises OperatorError when database or broker cannot be used."""
-    gc.set_threshold(_GARBAGE)
-    sys.setswitchinterval(_SWITCH_S)
     with parts.opened(database, settings, known_adapters()) as opened:
         inlet = INLETS[settings.source](settings, mqtt)
         unknown = settings.source == "mqtt" and mqtt.monitor_url is None
@@ -84,6 +82,8 @@ def serve(
     monitor_url: str | None = None,
 ) -> None:
     """Take messages from the inlet until `stop` is set. Raises OperatorError when it cannot."""
+    gc.set_threshold(_GARBAGE)
+    sys.setswitchinterval(_SWITCH_S)
     keeper = Keeper(opened, stop)
     watch = Watch(inlet, opened, keeper, monitor_url)
     watch.expose()

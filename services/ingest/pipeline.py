@@ -11,6 +11,7 @@ from services.ingest import health
 from services.ingest.fleet import Device, Fleet, Source
 from services.ingest.mapping import Item, Reading, map_uplink
 from services.ingest.uplink import (
+    NO_ID,
     Adapter,
     ByKey,
     ByTopic,
@@ -30,7 +31,6 @@ from shared.domain.property import PROPERTIES
 log = structlog.get_logger()
 _REMEMBERED_TOPICS: Final = 50_000
 _LONGEST_REMEMBERED: Final = 500  # as many topics of 64 KB would be 3 GB
-_NO_ID: Final = UUID(int=0)  # until it is known
 NO_SOURCE = Source(0, 0, "", "", ())  # its filters were changed while messages were under way
 
 
@@ -82,7 +82,7 @@ class Route(NamedTuple):
 def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> Prepared:
     """All that can be decided without the database. Never raises: poison must not block."""
     route = fleet.routes.get(message.topic) or _route(message.topic, fleet, adapters)
-    prepared = Prepared(message, _NO_ID, route.source, route.personal)
+    prepared = Prepared(message, NO_ID, route.source, route.personal)
     try:
         if isinstance(route.adapter, Refused):
             raise Refused(route.adapter.reason, route.adapter.detail)

@@ -80,9 +80,13 @@ class Desk:
         """One transaction with its progress; raises Interrupted instead of beginning another."""
         if self.stop.is_set():
             raise Interrupted
-        with self.connection.transaction():
-            yield self.connection
-            self.connection.execute(_SAVE, [Jsonb(task.progress), task.id])
+        try:
+            with self.connection.transaction():
+                yield self.connection
+                self.connection.execute(_SAVE, [Jsonb(task.progress), task.id])
+        except BaseException:
+            self._memory = arrival.Memory()  # of what was written, and is not
+            raise
 
     def prepare(self, messages: Sequence[Message], *, add: bool = True) -> list[Prepared]:
         """Through today's pipeline. add: a device without a profile gets the datastreams it

@@ -142,6 +142,9 @@ class Adapter:
     topic_of: "Callable[[Pushed], str] | None" = None
 
 
+NO_ID: Final = UUID(int=0)  # of no message: one that is not known yet, or is not there
+
+
 def digest(topic: str, key: str) -> bytes:
     """The 16 bytes of a message's id, the same every time it arrives."""
     whole = f"{topic}\0{key}".encode("utf-8", "surrogatepass")

@@ -30,9 +30,10 @@ def main() -> int:
         "unbalanced": sum(each.unbalanced for each in found.values()),
         "wrong": sum(each.wrong for each in found.values()),
     }
-    failed = [seed for seed, each in found.items() if not each.holds]
+    whole = runs.MESSAGES
+    failed = [s for s, each in found.items() if not each.holds or each.published != whole]
     if failed:
-        sys.stderr.write(f"seeds that do not balance: {failed}\n")
+        sys.stderr.write(f"seeds that do not balance, or were not sent whole: {failed}\n")
     sys.stdout.write(json.dumps(told) + "\n")
     return 1 if failed else 0
 

@@ -19,6 +19,8 @@ ACK_WAIT = "2s"  # what a killed ingest held comes again soon
 class Broker(Protocol):
     """Where publishers go; started again it has what it kept."""
 
+    again_s: float  # within it comes again what was delivered and not acknowledged, if untold
+
     @property
     def mqtt(self) -> Mqtt:
         """For publishers and ingest."""
@@ -45,10 +47,11 @@ class Nats:
     """NATS keeps each message on its disk until ingest has acknowledged it."""
 
     folder: Path
+    again_s = 0.0
     port: int = field(default_factory=nats.free_port)
+    _open: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        self._open = ExitStack()
         running = nats.running(self.folder, mqtt_port=self.port, ack_wait=ACK_WAIT)
         self._running = self._open.enter_context(running)
 
@@ -80,6 +83,7 @@ class Mosquitto:
     """Mosquitto keeps what it holds over a restart in good order, and tells nobody how much."""
 
     folder: Path
+    again_s = 2.0
 
     def __post_init__(self) -> None:
         self.folder.mkdir()

@@ -24,8 +24,10 @@ def _kill(part: str) -> Meanwhile:
     @contextmanager
     def killed(stack: Stack) -> Iterator[None]:
         stack.kill(part)
-        yield
-        stack.begin(part)
+        try:
+            yield
+        finally:
+            stack.begin(part)
 
     return killed
 
@@ -34,8 +36,10 @@ def _stop(part: str) -> Meanwhile:
     @contextmanager
     def stopped(stack: Stack) -> Iterator[None]:
         stack.stop(part)
-        yield
-        stack.begin(part)
+        try:
+            yield
+        finally:
+            stack.begin(part)
 
     return stopped
 
@@ -44,8 +48,10 @@ def _pause(part: str) -> Meanwhile:
     @contextmanager
     def paused(stack: Stack) -> Iterator[None]:
         stack.pause(part)
-        yield
-        stack.resume(part)
+        try:
+            yield
+        finally:
+            stack.resume(part)
 
     return paused
 
@@ -56,8 +62,10 @@ def _cut(line: str) -> Meanwhile:
     @contextmanager
     def cut(stack: Stack) -> Iterator[None]:
         stack.lines[line].cut()
-        yield
-        stack.lines[line].mend()
+        try:
+            yield
+        finally:
+            stack.lines[line].mend()
 
     return cut
 
@@ -68,8 +76,10 @@ def _hold(line: str) -> Meanwhile:
     @contextmanager
     def held(stack: Stack) -> Iterator[None]:
         stack.lines[line].hold()
-        yield
-        stack.lines[line].mend()
+        try:
+            yield
+        finally:
+            stack.lines[line].mend()
 
     return held
 
@@ -79,9 +89,11 @@ def _full_disk(stack: Stack) -> Iterator[None]:
     """The spool's disk takes no more just when everything would have to go there."""
     stack.fill_disk()
     stack.lines["database"].cut()
-    yield
-    stack.empty_disk()
-    stack.lines["database"].mend()
+    try:
+        yield
+    finally:
+        stack.empty_disk()
+        stack.lines["database"].mend()
 
 
 ANYWHERE: Mapping[str, Meanwhile] = {

@@ -27,6 +27,8 @@ from tests.integration.line import DatabaseLine, Line, to_port
 
 UNUSABLE = 2  # how `lab` ends for what an operator has to see to
 AGAIN_S = 1.0
+STARTS_WITHIN_S = 15.0
+DEADLINE_S = 1.0  # a database that is paused or held for longer is given up
 DISK_LEFT = 4096  # bytes that a full disk takes of a file
 
 
@@ -61,12 +63,13 @@ class Stack:
 
     def close(self) -> None:
         self._closed.set()
-        for line in self.lines.values():
-            line.mend()
-        for part in ("ingest", "broker", "postgres"):
-            self.stop(part)
-        for line in self.lines.values():
-            line.close()
+        with ExitStack() as last_first:
+            for line in self.lines.values():
+                last_first.callback(line.close)
+            for part in ("postgres", "broker", "ingest"):
+                last_first.callback(self.stop, part)
+            for line in self.lines.values():
+                last_first.callback(line.mend)
 
     @property
     def mqtt(self) -> Mqtt:
@@ -78,6 +81,7 @@ class Stack:
         with self._turn:
             if part == "ingest":
                 self._ingest = self._begin_ingest()
+                self._wait_started()
             elif part == "broker":
                 self.broker.start()
             else:
@@ -130,6 +134,10 @@ class Stack:
             return None
         return at_broker + int(told["spool"]["messages"])
 
+    def told(self, event: str) -> bool:
+        """Whether ingest has logged it."""
+        return f" {event} " in (self.directory / "ingest.log").read_text()
+
     def wait_ingesting(self, patience_s: float = 60) -> None:
         """Until ingest says of itself that it is well."""
         deadline = time.monotonic() + patience_s
@@ -157,7 +165,9 @@ class Stack:
             "LAB_MQTT_URL": self.mqtt.url.replace(direct, f"127.0.0.1:{self._broker_port}"),
             "LAB_MQTT_CLIENT_ID": self.mqtt.client_id,
             "LAB_INGEST_HEALTH_PORT": str(self.health_port),
+            "LAB_INGEST_DEADLINE_S": str(DEADLINE_S),
         }
+        assert variables["LAB_MQTT_URL"] != self.mqtt.url, "ingest would pass the line by"
         if self.spools:
             variables["LAB_INGEST_SPOOL"] = str(self.directory / "spool")
         process = subprocess.Popen(
@@ -169,8 +179,17 @@ class Stack:
         threading.Thread(target=self._log, args=[process.stderr], daemon=True).start()
         return process
 
+    def _wait_started(self) -> None:
+        """Until it can be asked, or ends: what happens next is to meet it at work."""
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while self._ingest and self._ingest.poll() is None and time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                httpx.get(f"http://127.0.0.1:{self.health_port}/healthz")
+                return
+            time.sleep(0.05)
+
     def _log(self, told: IO[bytes]) -> None:
-        with told, open(self.directory / "ingest.log", "ab") as log:
+        with told, open(self.directory / "ingest.log", "ab", buffering=0) as log:
             log.writelines(told)
 
     def _stop_ingest(self) -> None:
@@ -180,6 +199,7 @@ class Stack:
                 try:
                     self._ingest.wait(30)
                 except subprocess.TimeoutExpired as error:
+                    self._ingest.kill()
                     raise AssertionError("ingest did not end within 30 s of SIGTERM") from error
                 self._ingest = None
 

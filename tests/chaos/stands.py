@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,13 +74,11 @@ def _standing(stand: Stand) -> Iterator[Ready]:
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         Path(name).chmod(0o755)
         stack = Stack(Path(name), stand.broker, stand.spools)
-        stack.start()
-        engine = sync_engine(Database(url=stack.url))
-        try:
+        with closing(stack):
+            stack.start()
+            engine = sync_engine(Database(url=stack.url))
             migrate.upgrade(engine)
             stack.begin("ingest")
             stack.wait_ingesting()
             yield Ready(stand, stack, engine)
-        finally:
             engine.dispose()
-            stack.close()

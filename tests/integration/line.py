@@ -45,6 +45,8 @@ class Line:
         self._ended = True
         self.mend()
         self.cut()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or a waiting `accept` takes one more
         self._listener.close()
 
     def _accept(self) -> None:
@@ -110,8 +112,12 @@ def drawn(target: Database, folder: Path) -> Iterator[DatabaseLine]:
 
 
 def _reached(host: str, port: int) -> socket.socket:
-    if host.startswith("/"):
-        there = socket.socket(socket.AF_UNIX)
+    if not host.startswith("/"):
+        return socket.create_connection((host, port))
+    there = socket.socket(socket.AF_UNIX)
+    try:
         there.connect(f"{host}/.s.PGSQL.{port}")
-        return there
-    return socket.create_connection((host, port))
+    except OSError:
+        there.close()
+        raise
+    return there

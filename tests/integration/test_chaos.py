@@ -10,7 +10,7 @@ from tests.chaos.load import Load
 from tests.chaos.stands import Stands
 
 KILLED = 27  # NATS, ingest and PostgreSQL, and a line that is held
-FULL = 5  # Mosquitto: ingest restarted, cut off from it and held; no room in the spool
+FULL = 770  # Mosquitto: no room in the spool, ingest killed, PostgreSQL paused
 MESSAGES = 1500
 
 
@@ -25,9 +25,11 @@ def stands() -> Iterator[Stands]:
 def test_what_was_acknowledged_is_stored_once_or_rejected_whatever_happens(
     stands: Stands, seed: int
 ) -> None:
-    found = runs.run(stands.of(seed), seed, MESSAGES)
+    on = stands.of(seed)
+    found = runs.run(on, seed, MESSAGES)
     assert found.published == MESSAGES
     assert found.holds, found
+    assert on.stack.told("spool_full") == (seed != KILLED)
 
 
 def test_a_lost_a_doubled_and_a_miscounted_message_are_found(stands: Stands) -> None:

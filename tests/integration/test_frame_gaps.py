@@ -1,8 +1,10 @@
 """Missing frame counters: joins, roll-overs, new starts, late frames, retention, two workers."""
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,8 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from services.ingest import rejects
+from services.ingest import main, rejects
+from services.ingest.task import Desk, Task
 from services.ingest.uplink import Message
 from shared.db import ledger
 from shared.settings import Database
@@ -134,15 +137,29 @@ def test_what_was_not_committed_is_not_remembered(
     def fail(*_: object) -> None:
         raise psycopg.OperationalError("the line is cut")
 
-    first, *later = frames([1, 3, 9])
-    ingest.take([first])
+    sent = frames([1, 3, 9])
     with monkeypatch.context() as broken:
         broken.setattr(rejects, "count", fail)
         with pytest.raises(psycopg.OperationalError):
-            ingest.take(later)
+            ingest.take(sent)
+    ingest.take(sent[:1])
     assert gaps(ingest) == 0
-    ingest.take(later)
-    assert gaps(ingest) == 6
+    ingest.take([event("up", START + timedelta(hours=1), fCnt=2)])
+    assert gaps(ingest) == 0
+
+
+def test_a_task_that_is_rolled_back_is_not_remembered(ingest: Ingest, database: Database) -> None:
+    with closing(Desk(database, main.known_adapters(), threading.Event())) as desk:
+        task = Task(-1, {}, None, START, {})
+        sent = frames([1, 3, 20])
+        with suppress(InterruptedError), desk.slice(task):
+            desk.write(desk.prepare(sent))
+            raise InterruptedError
+        with desk.slice(task):
+            desk.write(desk.prepare(sent[:1]))
+    assert gaps(ingest) == 0
+    ingest.take([event("up", START + timedelta(hours=1), fCnt=2)])
+    assert gaps(ingest) == 0
 
 
 def test_what_was_counted_outlives_the_raw_log(ingest: Ingest, engine: Engine) -> None:

@@ -104,6 +104,8 @@ class Requests:
             waited.wait(0.02)
         if not self.server.started:
             raise OperatorError("LAB_PUSH_PORT: the HTTP server did not start: see the log above")
+        host, port, *_ = self.sockets[0].getsockname()
+        log.info("push_listens", host=host, port=port)
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Nothing to ask for: a source's filters are looked at with each request."""

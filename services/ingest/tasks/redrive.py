@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 
+from services.ingest.block import utc_hour
 from services.ingest.pipeline import Prepared
 from services.ingest.rejects import Counts, count
 from services.ingest.task import Desk, Kind, Result, Task
@@ -114,8 +115,7 @@ def _settle(cursor: psycopg.Cursor, accepted: Pairs, refused: Pairs) -> Counts:
 
 
 def _add(counts: Counts, k: Kept, source: int, device: int | None, reason: str, n: int) -> None:
-    hour = k.received_at.replace(minute=0, second=0, microsecond=0)
-    cell = (source, device, hour, f"rejected:{reason}")
+    cell = (source, device, utc_hour(k.received_at), f"rejected:{reason}")
     counts[cell] = counts.get(cell, 0) + n
 
 

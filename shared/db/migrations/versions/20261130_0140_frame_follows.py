@@ -1,6 +1,7 @@
 """A writer remembers where frame counters stand, and finds out when another has written since.
 
-Rows written over and over keep room beside them, so that no index grows with each time.
+Rows written over and over keep room beside them, so that no index grows with each time: on pages
+made from now on.
 """
 
 import sqlalchemy as sa

@@ -93,7 +93,12 @@ def ingesting(world: World, workers: int = 0) -> Iterator[list[int]]:
         place = world.broker.admin_url.rpartition("@")[2]
         variables["LAB_INGEST_SOURCE"] = "jetstream"
         variables["LAB_INGEST_NATS_URL"] = f"nats://{user}@{place}"
-        subprocess.run(_lab("broker", "init"), env={**os.environ, **variables}, check=True)
+        subprocess.run(
+            _lab("broker", "init"),
+            env={**os.environ, **variables},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     with ExitStack() as running:
         pids = [running.enter_context(_worker(variables)) for _ in range(workers or 1)]
         yield pids

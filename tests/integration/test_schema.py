@@ -101,3 +101,14 @@ def test_data_already_there_moves_into_the_hypertable(community: Engine) -> None
     assert set(migrate.upgrade(community)) == {"uplink", "reading"}
     with community.connect() as connection:
         assert connection.scalar(text("SELECT sum(value) FROM reading")) == 5.5
+
+
+def test_chunks_of_an_earlier_release_are_followed_by_longer_ones(community: Engine) -> None:
+    up_down_up(community)
+    with community.begin() as connection:
+        connection.execute(text("SELECT set_chunk_time_interval('reading', interval '7 days')"))
+        assert timescale.apply(connection) == []
+        told = connection.scalars(
+            text("SELECT time_interval::text FROM timescaledb_information.dimensions")
+        )
+        assert set(told) == {timescale.CHUNK}

@@ -84,8 +84,12 @@ def _access() -> Iterator[str]:
     finally:
         engine.dispose()
     without = [each.user.replace(".", "/") for each in listed if not each.in_force]
-    told = f"; without one: {', '.join(without)}" if without else ""
-    yield f"{len(listed) - len(without)} of {len(listed)} sources have a credential{told}"
+    yield f"{len(listed) - len(without)} of {len(listed)} sources have a credential"
+    if without:
+        yield (
+            f"nobody can publish as {', '.join(without)}: where somebody should,"
+            " `lab broker credential SITE/SOURCE` makes the password"
+        )
 
 
 def _queue() -> Iterator[str]:

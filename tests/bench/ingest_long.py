@@ -83,7 +83,8 @@ def kept(database: Database) -> tuple[float, float | None]:
     with engine.connect() as connection:
         after = [s.compressed for s in storage.readings(connection)]
     engine.dispose()
-    return plain, sum(part.bytes for part in after) / sum(part.readings for part in after)
+    readings = sum(part.readings for part in after)  # none where no chunk is old enough
+    return plain, sum(part.bytes for part in after) / readings if readings else None
 
 
 def say(line: str) -> None:
@@ -100,13 +101,13 @@ def main() -> None:
         rows = fill(on.database)
         say(f"filled in {time.perf_counter() - begun:.0f} s")
         full = [written_per_second(on.database, place) for place in places[ROUNDS:]]
+        say("| table | readings/s | least-most |\n|---|---|---|")
+        for name, rates in (("empty", empty), (f"{rows:,} readings", full)):
+            say(f"| {name} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} |")
         plain, compressed = kept(on.database)
-    say("| table | readings/s | least-most |\n|---|---|---|")
-    for name, rates in (("empty", empty), (f"{rows:,} readings", full)):
-        say(f"| {name} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} |")
     say(f"load: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")
     if compressed is None:
-        say("WARNING: this edition does not compress: name a server in LAB_TEST_TIMESCALE_URL")
+        say("WARNING: nothing was compressed: name TimescaleDB community in LAB_TEST_TIMESCALE_URL")
     figures = {"rows": rows, "empty": round(median(empty)), "full": round(median(full))}
     ratio = round(median(full) / median(empty), 2)
     bytes_ = {

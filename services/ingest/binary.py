@@ -1,5 +1,5 @@
-"""Rows in PostgreSQL's binary COPY format, at a fifth of what a COPY row by row costs; arrays.
-Both are made from whole columns.
+"""Rows in PostgreSQL's binary COPY format, at a fifth of what a COPY row by row costs; and arrays
+as parameters, from whole columns.
 
 Format: PostgreSQL documentation, COPY, "Binary Format". A field is its length and its bytes; NULL
 is length -1. Times are microseconds since 2000.

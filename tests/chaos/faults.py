@@ -2,13 +2,11 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.chaos.stack import Stack
-
-Meanwhile = Callable[[Stack], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,80 +18,44 @@ class Fault:
     lasts_s: float
 
 
-def _kill(part: str) -> Meanwhile:
-    @contextmanager
-    def killed(stack: Stack) -> Iterator[None]:
-        stack.kill(part)
-        try:
-            yield
-        finally:
-            stack.begin(part)
+class Meanwhile(NamedTuple):
+    """How something begins, and how it is over."""
 
-    return killed
+    begin: Callable[[Stack], None]
+    end: Callable[[Stack], None]
+
+
+def _kill(part: str) -> Meanwhile:
+    return Meanwhile(lambda stack: stack.kill(part), lambda stack: stack.begin(part))
 
 
 def _stop(part: str) -> Meanwhile:
-    @contextmanager
-    def stopped(stack: Stack) -> Iterator[None]:
-        stack.stop(part)
-        try:
-            yield
-        finally:
-            stack.begin(part)
-
-    return stopped
+    return Meanwhile(lambda stack: stack.stop(part), lambda stack: stack.begin(part))
 
 
 def _pause(part: str) -> Meanwhile:
-    @contextmanager
-    def paused(stack: Stack) -> Iterator[None]:
-        stack.pause(part)
-        try:
-            yield
-        finally:
-            stack.resume(part)
-
-    return paused
+    return Meanwhile(lambda stack: stack.pause(part), lambda stack: stack.resume(part))
 
 
 def _cut(line: str) -> Meanwhile:
     """Ingest's connections to a server end, and no new one is made."""
-
-    @contextmanager
-    def cut(stack: Stack) -> Iterator[None]:
-        stack.lines[line].cut()
-        try:
-            yield
-        finally:
-            stack.lines[line].mend()
-
-    return cut
+    return Meanwhile(lambda stack: stack.lines[line].cut(), lambda stack: stack.lines[line].mend())
 
 
 def _hold(line: str) -> Meanwhile:
     """Ingest's connections to a server stand, and nothing passes."""
-
-    @contextmanager
-    def held(stack: Stack) -> Iterator[None]:
-        stack.lines[line].hold()
-        try:
-            yield
-        finally:
-            stack.lines[line].mend()
-
-    return held
+    return Meanwhile(lambda stack: stack.lines[line].hold(), lambda stack: stack.lines[line].mend())
 
 
-@contextmanager
-def _full_disk(stack: Stack) -> Iterator[None]:
+def _no_room(stack: Stack) -> None:
     """The spool's disk takes no more just when everything would have to go there."""
     stack.fill_disk()
     stack.lines["database"].cut()
-    try:
-        yield
-    finally:
-        stack.empty_disk()
-        stack.lines["database"].mend()
+
+
+def _room(stack: Stack) -> None:
+    stack.empty_disk()
+    stack.lines["database"].mend()
 
 
 ANYWHERE: Mapping[str, Meanwhile] = {
@@ -111,7 +73,7 @@ ANYWHERE: Mapping[str, Meanwhile] = {
 }
 # A killed Mosquitto has lost what it held: tests/integration/test_ingest_mosquitto.py.
 OF_NATS: Mapping[str, Meanwhile] = {"kill broker": _kill("broker")}
-OF_SPOOL: Mapping[str, Meanwhile] = {"full spool disk": _full_disk}
+OF_SPOOL: Mapping[str, Meanwhile] = {"full spool disk": Meanwhile(_no_room, _room)}
 EACH: Mapping[str, Meanwhile] = {**ANYWHERE, **OF_NATS, **OF_SPOOL}
 
 
@@ -128,5 +90,9 @@ def run(stack: Stack, faults: list[Fault], begun: float) -> None:
     """Let them happen; one that is due while another lasts happens right after it."""
     for fault in faults:
         time.sleep(max(0.0, begun + fault.after_s - time.monotonic()))
-        with EACH[fault.name](stack):
+        happens = EACH[fault.name]
+        happens.begin(stack)
+        try:
             time.sleep(fault.lasts_s)
+        finally:
+            happens.end(stack)

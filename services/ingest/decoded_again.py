@@ -4,25 +4,24 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
 
+from services.ingest.binary import micros, moment
 from services.ingest.pipeline import Prepared
 from services.ingest.task import Desk
 from services.ingest.uplink import Message
 
 PAGE: Final = 1_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Series(NamedTuple):
-    """Readings of one datastream: microseconds since 1970, in order, each time once."""
+    """Readings of one datastream: microseconds since 2000, in order, each time once."""
 
     times: Any
     values: Any
@@ -44,7 +43,7 @@ class Decoded:
         times = self.covered[(number - 1) * size : number * size]
         own = self.series.get(datastream_id)
         if own is None:
-            return [(_moment(t), None, None) for t in times.tolist()]
+            return [(moment(t), None, None) for t in times.tolist()]
         at = np.minimum(np.searchsorted(own.times, times), len(own.times) - 1)
         found = own.times[at] == times
         rows = zip(
@@ -54,7 +53,7 @@ class Decoded:
             own.qualities[at].tolist(),
             strict=True,
         )
-        return [(_moment(t), v, q) if f else (_moment(t), None, None) for t, f, v, q in rows]
+        return [(moment(t), v, q) if f else (moment(t), None, None) for t, f, v, q in rows]
 
 
 @dataclass(slots=True)
@@ -114,8 +113,8 @@ def _refused(prepared: Prepared, device_id: int) -> str | None:
 def _take(columns: dict[int, _Column], prepared: Prepared) -> None:
     for time, datastream_id, value, quality in prepared.readings:
         column = columns.setdefault(datastream_id, _Column())
-        column.times.append(_micros(time))
-        column.received.append(_micros(prepared.message.received_at))
+        column.times.append(micros(time))
+        column.received.append(micros(prepared.message.received_at))
         column.values.append(value)
         column.qualities.append(quality)
 
@@ -123,9 +122,9 @@ def _take(columns: dict[int, _Column], prepared: Prepared) -> None:
 def _covered(row: _Row, prepared: Prepared) -> Iterator[int]:
     """Where readings of this uplink may stand: the time it was stored under, and its records'."""
     if not row.history:
-        yield _micros(row.observed_at)
+        yield micros(row.observed_at)
     assert prepared.uplink is not None
-    yield from (_micros(record.time) for record in prepared.uplink.records)
+    yield from (micros(record.time) for record in prepared.uplink.records)
 
 
 def _series(column: _Column) -> Series:
@@ -149,14 +148,6 @@ def _pages(desk: Desk, device_id: int, start: datetime, end: datetime) -> Iterat
             return
         yield page
         after = (page[-1].observed_at, page[-1].uplink_id)
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 _PAGE: Final = """

@@ -1,15 +1,19 @@
 """`make bench-long`: does a full table slow ingest down, and what does a reading take on disk?
 
-LAB_BENCH_ROWS readings (200 million by default, some 20 GB) are made in the database itself, beside
-those of the devices that go on sending. Batches of new uplinks go through ingest's own writer in
-turns: on the empty table before, on the full one after. Prints a table and one JSON line.
+LAB_BENCH_ROWS readings (200 million by default, some 20 GB) are made in the database itself, of the
+devices that go on sending. Then batches of new uplinks go through ingest's own writer into that
+table and, in turns, into an empty one of the same server. Prints a table and one JSON line.
 """
 
 import json
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -22,19 +26,20 @@ from shared.db import storage, timescale
 from shared.db.engine import connect, sync_engine
 from shared.settings import Database, Retention
 from tests.bench.ingest_messages import DEVICES, READINGS, START, uplink
-from tests.bench.ingest_world import world
+from tests.bench.ingest_world import add_devices, database, server
 from tests.integration.storage_world import finish
 
 ROWS: Final = int(os.environ.get("LAB_BENCH_ROWS", "200000000"))
 UPLINKS: Final = 20_000  # of each measurement
 BATCH: Final = 1000
-ROUNDS: Final = 3
+ROUNDS: Final = 7
+FILLERS: Final = 2
 SLICE: Final = 2_000_000  # rows made in one transaction
 # Datastreams before the batches' time, each a reading a minute; values and times wander a little.
 FILL: Final = """
     INSERT INTO reading (time, datastream_id, value, quality)
     SELECT %(end)s::timestamptz - make_interval(mins => minute) + random() * interval '900 ms',
-           datastream_id, round((2 + sin(minute / 200.0) + random() / 50)::numeric, 2), 1
+           datastream_id, round(200 + 100 * sin(minute / 200.0) + 2 * random()) / 100, 1
     FROM generate_series(%(first)s::int, %(last)s::int) AS minute,
          generate_series(1, %(datastreams)s::int) AS datastream_id
 """
@@ -59,12 +64,18 @@ def fill(database: Database) -> int:
     """Make the readings of a past that ends a day before the batches begin; returns how many."""
     datastreams = DEVICES * READINGS
     minutes, step = max(1, ROWS // datastreams), max(1, SLICE // datastreams)
-    with connect(database, autocommit=True) as connection:
-        for first in range(1440, 1440 + minutes, step):
-            last = min(first + step, 1440 + minutes) - 1
-            values = {"end": START, "first": first, "last": last, "datastreams": datastreams}
+    end = 1440 + minutes
+
+    def slice_(first: int) -> None:
+        last = min(first + step, end) - 1
+        values = {"end": START, "first": first, "last": last, "datastreams": datastreams}
+        with connect(database, autocommit=True) as connection:
             connection.execute(FILL, values)
-            say(f"  {(last - 1439) * datastreams:,} of {minutes * datastreams:,} readings made")
+        say(f"  {(last - 1439) * datastreams:,} of {minutes * datastreams:,} readings made")
+
+    with ThreadPoolExecutor(FILLERS) as fillers:
+        list(fillers.map(slice_, range(1440, end, step)))
+    with connect(database, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE reading")
         connection.execute("CHECKPOINT")
     return minutes * datastreams
@@ -92,19 +103,32 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def in_turns(databases: Sequence[Database]) -> list[list[float]]:
+    """Readings per second into each, once in every round; the first round warms up."""
+    rates = [
+        [written_per_second(each, turn * UPLINKS) for each in databases]
+        for turn in range(1 + ROUNDS)
+    ]
+    return [list(of_one) for of_one in zip(*rates[1:], strict=True)]
+
+
 def main() -> None:
-    with world() as on:
-        written_per_second(on.database, 0)  # the first batches warm everything up
-        places = [(1 + turn) * UPLINKS for turn in range(2 * ROUNDS)]
-        empty = [written_per_second(on.database, place) for place in places[:ROUNDS]]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        server(Path(name)) as url,
+        database(url) as filled,
+        database(url, "lab_bench_empty") as beside,
+    ):
+        for each in (filled, beside):
+            add_devices(each)
         begun = time.perf_counter()
-        rows = fill(on.database)
+        rows = fill(filled)
         say(f"filled in {time.perf_counter() - begun:.0f} s")
-        full = [written_per_second(on.database, place) for place in places[ROUNDS:]]
+        empty, full = in_turns((beside, filled))
         say("| table | readings/s | least-most |\n|---|---|---|")
-        for name, rates in (("empty", empty), (f"{rows:,} readings", full)):
-            say(f"| {name} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} |")
-        plain, compressed = kept(on.database)
+        for title, rates in (("empty", empty), (f"{rows:,} readings", full)):
+            say(f"| {title} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} |")
+        plain, compressed = kept(filled)
     say(f"load: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")
     if compressed is None:
         say("WARNING: nothing was compressed: name TimescaleDB community in LAB_TEST_TIMESCALE_URL")

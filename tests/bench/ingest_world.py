@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,33 +39,40 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """A migrated database with the devices, and a broker."""
+    """A database with the devices, and a broker."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
-        with database(directory) as made, nats.running(directory / "nats") as broker:
-            engine = sync_engine(made)
-            migrate.upgrade(engine)
-            with engine.begin() as connection:
-                sites.apply(connection, parse(ingest_messages.site()))
-            engine.dispose()
-            yield World(made, broker)
+        with server(directory) as url, database(url) as made, nats.running(directory / "nats") as b:
+            add_devices(made)
+            yield World(made, b)
 
 
 @contextmanager
-def database(directory: Path) -> Iterator[Database]:
-    """Empty, on the server of LAB_TEST_TIMESCALE_URL or on an embedded one."""
+def server(directory: Path) -> Iterator[str]:
+    """Its URL: of the one LAB_TEST_TIMESCALE_URL names, or of an embedded one."""
     named = os.environ.get("LAB_TEST_TIMESCALE_URL")
-    if not named:
-        with postgres.running(directory / "pg") as url:
-            yield Database(url=url)
-        return
-    with connect(Database(url=named), autocommit=True) as admin:
-        admin.execute("DROP DATABASE IF EXISTS lab_bench WITH (FORCE)")
-        admin.execute("CREATE DATABASE lab_bench")
-        url = make_url(named).set(database="lab_bench").render_as_string(hide_password=False)
-        yield Database(url=url)
-        admin.execute("DROP DATABASE lab_bench WITH (FORCE)")
+    with nullcontext(named) if named else postgres.running(directory / "pg") as url:
+        yield url
+
+
+@contextmanager
+def database(server: str, name: str = "lab_bench") -> Iterator[Database]:
+    """An empty one on a server, dropped in the end."""
+    with connect(Database(url=server), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {name}")
+        yield Database(url=make_url(server).set(database=name).render_as_string(False))
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def add_devices(made: Database) -> None:
+    """The tables, and the thousand devices."""
+    engine = sync_engine(made)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        sites.apply(connection, parse(ingest_messages.site()))
+    engine.dispose()
 
 
 def publishing(world: World, count: int, per_second: float = 0) -> subprocess.Popen[bytes]:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 from shared.db import migrate, sites, storage
 from shared.db.engine import sync_engine
 from shared.site_file import parse
-from tests.bench.ingest_world import database
+from tests.bench.ingest_world import database, server
 from tests.integration.storage_world import NOW, compress
 
 DEVICES: Final = 100
@@ -65,7 +65,7 @@ def fill(engine: Engine, time: str) -> None:
 
 def measured(time: str) -> dict[str, tuple[float, float]]:
     """Bytes of one reading by property: before, and once all but two weeks is compressed."""
-    with tempfile.TemporaryDirectory() as name, database(Path(name)) as made:
+    with tempfile.TemporaryDirectory() as name, server(Path(name)) as url, database(url) as made:
         engine = sync_engine(made)
         migrate.upgrade(engine)
         engine.dispose()  # settings of the database hold for new connections

@@ -25,7 +25,7 @@ def gather(inbox: "queue.SimpleQueue[Message]", settings: Ingest) -> list[Messag
         return []
     deadline = time.monotonic() + settings.batch_ms / 1000
     size = len(messages[0].payload)
-    while len(messages) < settings.batch_size and size < MOST_BYTES:
+    while len(messages) < settings.batch_most and size < MOST_BYTES:
         try:
             messages.append(inbox.get(timeout=max(0.0, deadline - time.monotonic())))
             size += len(messages[-1].payload)

@@ -17,7 +17,7 @@ import psycopg
 
 from services.ingest import binary
 from services.ingest.frame_gaps import Frame
-from services.ingest.pipeline import Prepared, reject_digest
+from services.ingest.pipeline import Prepared, reject_id
 from services.ingest.uplink import Heard, Uplink
 
 
@@ -38,14 +38,19 @@ class Block(list[Prepared]):
         return [cut.get(at) or cut.setdefault(at, utc_hour(at)) for at in self._received]
 
     @cached_property
+    def times(self) -> list[int]:
+        """When each uplink was observed, in microseconds since 2000; of other messages 0."""
+        return [binary.micros(each.uplink.observed_at) if each.uplink else 0 for each in self]
+
+    @cached_property
     def uplinks(self) -> list[tuple[bytes, int, bytes]]:
         """Id, place in the batch and COPY fields of each uplink, by id: writers that meet lock in
         one order."""
         cut = {at: binary.micros(at) for at in set(self._received)}
         with _writable():
             found = [
-                _uplink_row(place, prepared, prepared.uplink, cut)
-                for place, prepared in enumerate(self)
+                _uplink_row(place, prepared, prepared.uplink, at, cut)
+                for place, (prepared, at) in enumerate(zip(self, self.times, strict=True))
                 if prepared.uplink
             ]
         found.sort()
@@ -78,12 +83,12 @@ class Block(list[Prepared]):
     @cached_property
     def refusals(self) -> list[bytes]:
         """The id that each message has, or once had, among the rejects."""
-        return [reject_digest(prepared.message) for prepared in self]
+        return [reject_id(prepared.message) for prepared in self]
 
     @cached_property
     def frames(self) -> list[tuple[int, Frame] | None]:
         """Device and frame counter of each message that tells one."""
-        return [_frame(prepared, hour) for prepared, hour in zip(self, self.hours, strict=True)]
+        return [_frame(*each) for each in zip(self, self.times, self.hours, strict=True)]
 
     @cached_property
     def gateways(self) -> dict[tuple[int, str], tuple[Heard, datetime]]:
@@ -103,10 +108,10 @@ class Block(list[Prepared]):
         """Place in the batch, time, datastream, value and quality of every reading."""
         columns: tuple[list[int], list[int], list[int], list[float], list[int]]
         columns = orders, times, ids, values, qualities = ([], [], [], [], [])
-        last, at = None, 0
-        for order, prepared in enumerate(self):
+        for order, (prepared, at) in enumerate(zip(self, self.times, strict=True)):
+            last = prepared.uplink and prepared.uplink.observed_at
             for time, datastream_id, value, quality in prepared.readings:
-                if time is not last:  # those of one record share it
+                if time is not last:  # as only the records of a history do
                     last, at = time, binary.micros(time)
                 orders.append(order)
                 times.append(at)
@@ -129,26 +134,26 @@ def utc_hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _frame(prepared: Prepared, hour: datetime) -> tuple[int, Frame] | None:
+def _frame(prepared: Prepared, at: int, hour: datetime) -> tuple[int, Frame] | None:
     uplink, device = prepared.uplink, prepared.device
     if uplink is None or device is None:
         return None
     if uplink.f_cnt is None and uplink.event != "join":
         return None
     order = -1 if uplink.f_cnt is None else uplink.f_cnt
-    return device.id, Frame(uplink.observed_at, order, prepared.id, prepared.source.id, hour)
+    return device.id, Frame(at, order, prepared.id, prepared.source.id, hour)
 
 
 def _uplink_row(
-    place: int, prepared: Prepared, uplink: Uplink, received: dict[datetime, int]
+    place: int, prepared: Prepared, uplink: Uplink, at: int, received: dict[datetime, int]
 ) -> tuple[bytes, int, bytes]:
     """All fields but the `ord` of the stage."""
     message, device = prepared.message, prepared.device
     assert device
-    id_ = prepared.id.bytes
+    id_ = prepared.id
     fields = (
         _FIXED(
-            *(16, id_, 8, binary.micros(uplink.observed_at), 8, received[message.received_at]),
+            *(16, id_, 8, at, 8, received[message.received_at]),
             *(4, prepared.source.id, 4, device.id),
         ),
         binary.text(message.topic),

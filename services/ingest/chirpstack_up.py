@@ -74,6 +74,7 @@ class _Up(_Part, frozen=True):
 
 
 _decode: Final = Decoder(_Up).decode
+_NESTED: Final = frozenset((dict, list))
 
 
 def read(payload: bytes, owner: str) -> Uplink | None:
@@ -96,8 +97,9 @@ def read(payload: bytes, owner: str) -> Uplink | None:
 
 def _uplink(up: _Up, time: datetime) -> Uplink | None:
     gateways = [_heard(row) for row in up.rx_info if row.gateway_id]
-    if any("\0" in heard.gateway_id for heard in gateways):
-        return None
+    for heard in gateways:
+        if "\0" in heard.gateway_id:
+            return None
     records = _records(up.object, time)
     return Uplink(
         device=ByRadio("eui:" + up.device_info.dev_eui),
@@ -114,7 +116,7 @@ def _uplink(up: _Up, time: datetime) -> Uplink | None:
 
 def _records(values: dict[str, Any], time: datetime) -> list[Record]:
     """Flat numbers and texts are the usual; lists and objects are walked as for every source."""
-    if len(values) > 100 or any(type(value) in (dict, list) for value in values.values()):
+    if len(values) > 100 or not _NESTED.isdisjoint(map(type, values.values())):
         return decoded.records(values, time)
     return [Record(time, {f"{decoded.ROOT}.{name}": value for name, value in values.items()})]
 

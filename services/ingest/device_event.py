@@ -14,7 +14,7 @@ MOST: Final = 100  # of each kind and device; the raw messages stay in `uplink` 
 def insert(cursor: psycopg.Cursor, stored: Sequence[Prepared]) -> None:
     """Write the events among newly stored uplinks, then drop what is beyond the newest."""
     rows = {
-        p.id: (p.id, p.device.id, p.uplink.observed_at, p.uplink.event, Jsonb(p.uplink.detail))
+        p.id: (p.uuid, p.device.id, p.uplink.observed_at, p.uplink.event, Jsonb(p.uplink.detail))
         for p in stored
         if p.uplink and p.device and p.uplink.event != "up"
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -11,9 +10,9 @@ from services.ingest.pipeline import Prepared
 from services.ingest.scrub import scrub
 
 
-def insert(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> set[UUID]:
+def insert(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> set[bytes]:
     """Write every personal message, refused ones too; returns the ids that are new."""
-    new: set[UUID] = set()
+    new: set[bytes] = set()
     for prepared in batch:
         if not prepared.kept_apart or prepared.id in new:
             continue
@@ -21,7 +20,7 @@ def insert(cursor: psycopg.Cursor, batch: Sequence[Prepared]) -> set[UUID]:
         message = prepared.message
         raw = cursor.execute(
             _RAW,
-            [prepared.id, message.received_at, prepared.source.site_id, message.payload, refused],
+            [prepared.uuid, message.received_at, prepared.source.site_id, message.payload, refused],
         )
         if raw.rowcount:
             new.add(prepared.id)
@@ -37,7 +36,7 @@ def _request(cursor: psycopg.Cursor, prepared: Prepared) -> None:
     cursor.execute(
         _REQUEST,
         {
-            "feedback_id": prepared.id,
+            "feedback_id": prepared.uuid,
             "site_id": prepared.source.site_id,
             "service_code": scrub(said.service_code.replace("\0", ""))[0],
             "description": description,

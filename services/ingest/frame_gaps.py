@@ -7,8 +7,8 @@ frames that are sent once more after that, but the newest, are counted anew: nob
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -21,20 +21,21 @@ KIND: Final = "frame_gap"
 SIZES: Final = (2**16, 2**32)  # where a counter begins anew at 0
 ROLLED_OVER: Final = 1024  # the most frames from one side of that to the other
 OVERTAKEN: Final = 16  # frames that a frame may come after, though it was sent before them ...
-OVERTAKING: Final = timedelta(seconds=10)  # ... within this, since gateways' clocks differ
+OVERTAKING: Final = 10 * 10**6  # µs: ... within this, since gateways' clocks differ
 
 
 class Frame(NamedTuple):
-    """One uplink of a device, in the order of its own time; count None: a join, 0 is next."""
+    """One uplink of a device, in the order of its own time, microseconds since 2000; counter None:
+    a join, 0 is next."""
 
-    at: datetime
+    at: int
     order: int
-    id: UUID
+    id: bytes
     source_id: int
     hour: datetime
 
     @property
-    def place(self) -> tuple[datetime, int, UUID]:
+    def place(self) -> tuple[int, int, bytes]:
         """Where it stands among the frames of its device."""
         return self[:3]
 
@@ -77,7 +78,8 @@ def count(
     if None in before.values():
         before = _hold(cursor, sorted(frames))
     newest = _follow(cursor, counts, frames, before)
-    if moved := frames.keys() - newest.keys():
+    if len(newest) < len(frames):
+        moved = frames.keys() - newest.keys()
         others = {device_id: frames[device_id] for device_id in moved}
         newest |= _follow(cursor, counts, others, _hold(cursor, sorted(moved)))
     return {cell: n for cell, n in counts.items() if n}, newest
@@ -92,9 +94,10 @@ def _follow(
     """Count the frames after those before them; returns the newest of each device, without those
     before which another frame stands by now: of them nothing is counted."""
     newest = {id_: _later(before[id_], own[-1]) for id_, own in frames.items()}
-    kept = _keep(cursor, before, newest)
+    for device_id in _keep(cursor, before, newest):
+        del newest[device_id]
     late: dict[int, list[Frame]] = {}
-    for device_id in kept:
+    for device_id in newest:
         last = before[device_id]
         for frame in frames[device_id]:
             if last is None or _follows(frame, last):
@@ -105,14 +108,16 @@ def _follow(
                 late.setdefault(device_id, []).append(frame)
     for device_id, placed in _neighbours(cursor, late):
         _insert(counts, device_id, placed, newest[device_id])
-    return {device_id: newest[device_id] for device_id in kept}
+    return newest
 
 
 def _by_device(stored: Iterable[tuple[int, Frame]]) -> dict[int, list[Frame]]:
     found: dict[int, list[Frame]] = {}
     for device_id, frame in stored:
         found.setdefault(device_id, []).append(frame)
-    return {device_id: sorted(own) for device_id, own in found.items()}
+    for own in found.values():
+        own.sort()
+    return found
 
 
 def _add(counts: Counts, device_id: int, frame: Frame, n: int) -> None:
@@ -160,23 +165,21 @@ def _hold(cursor: psycopg.Cursor, devices: Sequence[int]) -> dict[int, Frame | N
 
 def _keep(
     cursor: psycopg.Cursor, before: Mapping[int, Frame | None], newest: Mapping[int, Frame]
-) -> set[int]:
+) -> list[int]:
     """Lock each device in the order of their ids, and write its newest frame where the one before
-    it still stands; returns these."""
-    devices = sorted(newest)
-    frames = [newest[device_id] for device_id in devices]
-    follows = [was.id.bytes if (was := before[id_]) else NO_ID.bytes for id_ in devices]
-    cut = {frame.hour: binary.micros(frame.hour) for frame in frames}
+    it still stands; returns those where another does."""
+    at, order, ids, sources, hours = zip(*newest.values(), strict=True)
+    cut = {hour: binary.micros(hour) for hour in set(hours)}
     columns = (
-        binary.ints(devices),
-        binary.moments([binary.micros(frame.at) for frame in frames]),
-        binary.longs([frame.order for frame in frames]),
-        binary.ids([frame.id.bytes for frame in frames]),
-        binary.ints([frame.source_id for frame in frames]),
-        binary.moments([cut[frame.hour] for frame in frames]),
-        binary.ids(follows),
+        binary.ints([*newest]),
+        binary.moments(at),
+        binary.longs(order),
+        binary.ids(ids),
+        binary.ints(sources),
+        binary.moments([cut[hour] for hour in hours]),
+        binary.ids([was.id if (was := before[id_]) else NO_ID for id_ in newest]),
     )
-    return {device_id for (device_id,) in cursor.execute(_KEEP, columns)}
+    return [device_id for (device_id,) in cursor.execute(_KEEP, columns)]
 
 
 def _neighbours(
@@ -186,7 +189,9 @@ def _neighbours(
     if not late:
         return
     rows = [(device, i, *frame[:3]) for device, own in late.items() for i, frame in enumerate(own)]
-    cursor.execute(_NEIGHBOURS, [list(column) for column in zip(*rows, strict=True)])
+    devices, places, at, order, ids = zip(*rows, strict=True)
+    columns = binary.ints(devices), binary.ints(places), binary.moments(at), binary.longs(order)
+    cursor.execute(_NEIGHBOURS, [*columns, binary.ids(ids)])
     placed: dict[int, dict[Frame, tuple[Frame | None, Frame | None]]] = {}
     for device_id, i, *told in cursor.fetchall():
         both = (_frame(told[:5]), _frame(told[5:]))
@@ -194,8 +199,9 @@ def _neighbours(
     yield from placed.items()
 
 
-def _frame(row: Sequence[object]) -> Frame | None:
-    return None if row[0] is None else Frame(*row)  # type: ignore[arg-type]
+def _frame(row: Sequence[Any]) -> Frame | None:
+    at, order, id_, source_id, hour = row
+    return None if at is None else Frame(binary.micros(at), order, id_.bytes, source_id, hour)
 
 
 _HOLD: Final = """
@@ -206,17 +212,22 @@ _BEGIN: Final = """
     INSERT INTO frame_newest (device_id) SELECT * FROM unnest(%s::int[]) AS id ORDER BY id
     ON CONFLICT DO NOTHING
 """
+_NONE: Final = UUID(bytes=NO_ID)
 _KEEP: Final = f"""
-    INSERT INTO frame_newest (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
-    SELECT device_id, at, f_cnt, uplink_id, source_id, hour, nullif(follows, '{NO_ID}')
-    FROM unnest(%s, %s, %s, %s, %s, %s, %s)
-         AS told (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
-    ORDER BY device_id
-    ON CONFLICT (device_id) DO UPDATE SET
-        at = excluded.at, f_cnt = excluded.f_cnt, uplink_id = excluded.uplink_id,
-        source_id = excluded.source_id, hour = excluded.hour, follows = excluded.follows
-    WHERE frame_newest.uplink_id IS NOT DISTINCT FROM excluded.follows
-    RETURNING device_id
+    WITH told AS (
+        SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+                      AS told (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
+    ), kept AS (
+        INSERT INTO frame_newest (device_id, at, f_cnt, uplink_id, source_id, hour, follows)
+        SELECT device_id, at, f_cnt, uplink_id, source_id, hour, nullif(follows, '{_NONE}')
+        FROM told ORDER BY device_id
+        ON CONFLICT (device_id) DO UPDATE SET
+            at = excluded.at, f_cnt = excluded.f_cnt, uplink_id = excluded.uplink_id,
+            source_id = excluded.source_id, hour = excluded.hour, follows = excluded.follows
+        WHERE frame_newest.uplink_id IS NOT DISTINCT FROM excluded.follows
+        RETURNING device_id
+    )
+    SELECT device_id FROM told WHERE device_id NOT IN (SELECT device_id FROM kept)
 """
 _COLUMNS: Final = """
     observed_at, coalesce(f_cnt, -1) AS f_cnt, uplink_id, source_id,
@@ -226,7 +237,7 @@ _ORDER: Final = "(observed_at, coalesce(f_cnt, -1), uplink_id)"
 # The bound on observed_at alone lets the index find the place.
 _NEIGHBOURS: Final = f"""
     SELECT new.device_id, new.i, before.*, after.*
-    FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::bigint[], %s::uuid[])
+    FROM unnest(%s, %s, %s, %s, %s)
          AS new (device_id, i, at, f_cnt, uplink_id)
     LEFT JOIN LATERAL (
         SELECT {_COLUMNS} FROM uplink

@@ -47,7 +47,7 @@ class JetStream:
     def __init__(self, settings: Ingest, mqtt: Mqtt) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._urls, self._tls = settings.nats_addresses, mqtt.tls_context
-        self._most = 4 * settings.batch_size  # one committed, one prepared, two on their way
+        self._most = 4 * settings.batch_most  # one committed, one prepared, two on their way
         self._name = f"{jetstream.INBOX}.{os.urandom(8).hex()}"
         self._lock = threading.Lock()
         self._wanted: tuple[str, ...] | None = None
@@ -205,25 +205,24 @@ class JetStream:
     def _receive(self, frames: list[Frame]) -> None:
         if frames:
             self._heard_at = time.monotonic()
-        for frame in frames:
-            if not frame.reply:
-                self._ended(frame.headers)
-                continue
-            self._asked = max(0, self._asked - 1)
-            message = self._held(frame)
-            if message:
-                self.inbox.put(message)
-
-    def _held(self, frame: Frame) -> Message | None:
-        sequence, received_at = _told(frame.reply)
         with self._lock:
-            if sequence in self._in_flight:  # redelivered while we still hold it
-                telemetry.MESSAGES.labels("redelivered_in_flight").inc()
-                return None
-            self._in_flight[sequence] = frame.reply, len(frame.payload)
-            self._held_bytes += len(frame.payload)
+            for frame in frames:
+                if frame.reply:
+                    self._hold(frame)
+                else:
+                    self._ended(frame.headers)
+
+    def _hold(self, frame: Frame) -> None:
+        self._asked = max(0, self._asked - 1)
+        sequence, received_at = _told(frame.reply)
+        if sequence in self._in_flight:  # redelivered while we still hold it
+            telemetry.MESSAGES.labels("redelivered_in_flight").inc()
+            return
+        payload = frame.payload
+        self._in_flight[sequence] = frame.reply, len(payload)
+        self._held_bytes += len(payload)
         topic = _topic(frame.subject)
-        return Message(topic, frame.payload, received_at, sequence, self._generation)
+        self.inbox.put(Message(topic, payload, received_at, sequence, self._generation))
 
     def _ended(self, headers: bytes) -> None:
         """A pull is over. In good order NATS tells what was left of it, were it nothing."""

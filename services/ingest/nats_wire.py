@@ -164,13 +164,13 @@ class Wire:
         """Take every whole message out of the buffer."""
         frames, buffer, at = list[Frame](), bytes(self._buffer), 0
         while (end := buffer.find(b"\r\n", at)) >= 0:
-            line = buffer[at:end]
-            if not line.startswith((b"HMSG ", b"MSG ")):
-                self._control(line)
+            words = buffer[at:end].split(b" ")  # of a subject NATS lets in, only a space is the end
+            is_long = words[0] == b"HMSG"
+            if not is_long and words[0] != b"MSG":
+                self._control(buffer[at:end])
                 at = end + 2
                 continue
-            words = line.split(b" ")  # of a subject NATS lets in, only a space is the end
-            total, is_long = int(words[-1]), line[0] == 72
+            total = int(words[-1])
             start, stop = end + 2, end + 2 + total
             if len(buffer) < stop + 2:
                 break

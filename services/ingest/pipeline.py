@@ -1,11 +1,11 @@
 """The hot path up to the database: message → source → adapter → device → readings, as steps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
+from msgspec import Struct
 
 from services.ingest import health
 from services.ingest.fleet import Device, Fleet, Source
@@ -21,7 +21,6 @@ from services.ingest.uplink import (
     Refused,
     Uplink,
     content_key,
-    digest,
     identity,
     on_arrival,
     plausible,
@@ -34,20 +33,19 @@ _LONGEST_REMEMBERED: Final = 500  # as many topics of 64 KB would be 3 GB
 NO_SOURCE = Source(0, 0, "", "", ())  # its filters were changed while messages were under way
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(Struct):
     """One message ready to be written: exactly one of uplink, feedback, refused is set."""
 
     message: Message
-    id: UUID
+    id: bytes
     source: Source
     personal: bool = False
     device: Device | None = None
     uplink: Uplink | None = None
     feedback: Feedback | None = None
     refused: Refused | None = None
-    readings: list[Reading] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
+    readings: list[Reading] = []
+    items: list[Item] = []
 
     @property
     def kept_apart(self) -> bool:
@@ -56,9 +54,9 @@ class Prepared:
         return self.personal and self.uplink is None and self.source is not NO_SOURCE
 
     @property
-    def reject_id(self) -> UUID:
-        """The id these bytes have, or once had, among the rejects."""
-        return UUID(bytes=reject_digest(self.message))
+    def uuid(self) -> UUID:
+        """The id as the database tells it."""
+        return UUID(bytes=self.id)
 
     @property
     def missing(self) -> set[str]:
@@ -93,10 +91,12 @@ def prepare(message: Message, fleet: Fleet, adapters: Mapping[str, Adapter]) -> 
             _accept_uplink(prepared, understood, fleet)
     except Refused as refused:
         prepared.refused = refused
-        prepared.id = prepared.reject_id
+        prepared.id = reject_id(message)
     except Exception as error:  # a fault of ours: the message is kept, and the stream goes on
-        prepared.id = prepared.reject_id
-        log.exception("message_crashed_the_pipeline", topic=message.topic, reject=str(prepared.id))
+        prepared.id = reject_id(message)
+        log.exception(
+            "message_crashed_the_pipeline", topic=message.topic, reject=str(prepared.uuid)
+        )
         prepared.refused = Refused("internal_error", f"{type(error).__name__}: {error}"[:500])
     return prepared
 
@@ -167,6 +167,6 @@ def _adapter(source: Source, adapters: Mapping[str, Adapter]) -> Adapter | Refus
     )
 
 
-def reject_digest(message: Message) -> bytes:
-    """The id, as bytes, that a message has among the rejects if it is refused."""
-    return digest(message.topic, f"refused:{content_key(message.payload)}")
+def reject_id(message: Message) -> bytes:
+    """The id that a message has among the rejects if it is refused."""
+    return identity(message.topic, f"refused:{content_key(message.payload)}")

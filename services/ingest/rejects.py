@@ -28,7 +28,7 @@ class Conflict(NamedTuple):
 class Row(NamedTuple):
     """One row of `rejected`."""
 
-    id: UUID
+    id: bytes
     prepared: Prepared
     scope: str
     reason: str
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 def insert(
     cursor: psycopg.Cursor, batch: Sequence[Prepared], conflicts: Sequence[Conflict]
-) -> tuple[set[UUID], list[tuple[Prepared, str]]]:
+) -> tuple[set[bytes], list[tuple[Prepared, str]]]:
     """Write rejects once each; returns the ids of newly refused messages, and the new items.
 
     Personal messages are no rows here: they stay in feedback_raw.
@@ -51,7 +51,7 @@ def insert(
     rows = sorted(unique.values(), key=lambda row: row.id)
     columns = list(zip(*(_columns(row) for row in rows), strict=True))
     cursor.execute(_INSERT, [list(column) for column in columns])
-    new = {row[0] for row in cursor}
+    new = {row[0].bytes for row in cursor}
     return (
         {row.id for row in messages if row.id in new},
         [(row.prepared, row.reason) for row in rows if row.scope == "item" and row.id in new],
@@ -75,14 +75,16 @@ def redeem(cursor: psycopg.Cursor, stored: Sequence[bytes]) -> Counts:
 
 def count(cursor: psycopg.Cursor, counts: Counts) -> None:
     """Add to the ledger, cells in one order for everybody, so that nobody waits in a circle."""
-    cells = sorted(counts.items(), key=lambda each: (each[0][0], each[0][1] or 0, each[0][2:]))
-    cut = {hour: binary.micros(hour) for _, _, hour, _ in counts}
+    if not counts:
+        return
+    sources, devices, hours, kinds = zip(*counts, strict=True)
+    cut = {hour: binary.micros(hour) for hour in set(hours)}
     columns = (
-        binary.ints([source for (source, _, _, _), _ in cells]),
-        binary.ints([device or 0 for (_, device, _, _), _ in cells]),
-        binary.moments([cut[hour] for (_, _, hour, _), _ in cells]),
-        [kind for (_, _, _, kind), _ in cells],
-        binary.longs([n for _, n in cells]),
+        binary.ints(sources),
+        binary.ints([device or 0 for device in devices]),
+        binary.moments([cut[hour] for hour in hours]),
+        [*kinds],
+        binary.longs([*counts.values()]),
     )
     cursor.execute(_COUNT, columns)
 
@@ -98,7 +100,7 @@ def _items(prepared: Prepared) -> list[Row]:
     return [
         Row(
             identity(
-                f"device:{device}" if item.reason == "unmapped" else f"uplink:{prepared.id}",
+                f"device:{device}" if item.reason == "unmapped" else f"uplink:{prepared.uuid}",
                 f"{item.reason}:{item.about}",
             ),
             prepared,
@@ -125,7 +127,7 @@ def _columns(row: Row) -> tuple[object, ...]:
     message, device = row.prepared.message, row.prepared.device
     whole = row.scope == "message"
     return (
-        row.id,
+        UUID(bytes=row.id),
         message.received_at,
         row.prepared.source.id,
         device.id if device else None,
@@ -135,7 +137,7 @@ def _columns(row: Row) -> tuple[object, ...]:
         _storable(message.topic),
         # An item's payload is in `uplink`; a citizen's without a site is kept nowhere.
         message.payload if whole and not row.prepared.personal else None,
-        None if whole else row.prepared.id,
+        None if whole else row.prepared.uuid,
     )
 
 
@@ -160,5 +162,6 @@ _COUNT: Final = """
     INSERT INTO ledger (source_id, device_id, hour, kind, n)
     SELECT source_id, nullif(device_id, 0), hour, kind, n
     FROM unnest(%s, %s, %s, %s::text[], %s) AS told (source_id, device_id, hour, kind, n)
+    ORDER BY told.source_id, told.device_id, hour, kind
     ON CONFLICT (source_id, device_id, hour, kind) DO UPDATE SET n = ledger.n + excluded.n
 """

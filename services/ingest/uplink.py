@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from services.ingest.pushed import Pushed
@@ -42,8 +44,7 @@ class Message(NamedTuple):
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ByRadio:
+class ByRadio(Struct, frozen=True):
     """A device named by what it is: eui:…, imei:…."""
 
     external_id: str
@@ -52,8 +53,7 @@ class ByRadio:
         return self.external_id
 
 
-@dataclass(frozen=True, slots=True)
-class ByTopic:
+class ByTopic(Struct, frozen=True):
     """A device named by where it publishes."""
 
     site: str
@@ -63,8 +63,7 @@ class ByTopic:
         return f"device {self.device!r} of site {self.site!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class ByKey:
+class ByKey(Struct, frozen=True):
     """A device named by its key at the site of the source: the sender told no identity."""
 
     key: str
@@ -73,17 +72,15 @@ class ByKey:
         return f"device {self.key!r}"
 
 
-@dataclass(slots=True)  # not frozen: that takes three times as long to make
-class Record:
+class Record(Struct, gc=False):  # a Struct is made in a third of the time of a dataclass
     """Values of one time: dotted field → whatever the sender wrote, units only where it said."""
 
     time: datetime
     fields: Mapping[str, object]
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = {}
 
 
-@dataclass(slots=True)
-class Heard:
+class Heard(Struct, gc=False):
     """A gateway that heard the uplink."""
 
     gateway_id: str
@@ -91,8 +88,7 @@ class Heard:
     lon: float | None = None
 
 
-@dataclass(slots=True)
-class Uplink:
+class Uplink(Struct, gc=False):
     """One message understood. `key` and `observed_at` come from topic and bytes alone; an unkeyed
     one has neither id nor time of its own, so its repeats cannot be told apart.
 
@@ -142,11 +138,11 @@ class Adapter:
     topic_of: "Callable[[Pushed], str] | None" = None
 
 
-NO_ID: Final = UUID(int=0)  # of no message: one that is not known yet, or is not there
+NO_ID: Final = bytes(16)  # of no message: one that is not known yet, or is not there
 
 
-def digest(topic: str, key: str) -> bytes:
-    """The 16 bytes of a message's id, the same every time it arrives."""
+def identity(topic: str, key: str) -> bytes:
+    """The id of a message, 16 bytes, the same every time it arrives."""
     whole = f"{topic}\0{key}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(whole, digest_size=16).digest()
 
@@ -157,11 +153,6 @@ def brief(value: object, most: int = 100) -> str:
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     return repr(value[:most]) if isinstance(value, str) else str(value)[:most]
-
-
-def identity(topic: str, key: str) -> UUID:
-    """The id of a message."""
-    return UUID(int=int.from_bytes(digest(topic, key), "big"))
 
 
 def content_key(payload: bytes) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
-from uuid import UUID
 
 import psycopg
 
@@ -57,7 +56,9 @@ def _note_gateways(cursor: psycopg.Cursor, block: Block) -> None:
         cursor.executemany(_NOTE_GATEWAY, rows)
 
 
-def _outcomes(batch: Sequence[Prepared], new_uplinks: set[int], new_others: set[UUID]) -> list[str]:
+def _outcomes(
+    batch: Sequence[Prepared], new_uplinks: set[int], new_others: set[bytes]
+) -> list[str]:
     """stored, repeat or rejected:<reason> for each message; the first of a key is the new one."""
     unclaimed = set(new_others)
     outcomes = []

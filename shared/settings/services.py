@@ -16,7 +16,9 @@ class Ingest(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAB_INGEST_", env_ignore_empty=True)
 
-    batch_size: int = Field(default=1000, ge=1, le=20_000, description="messages per transaction")
+    batch_size: int = Field(
+        default=0, ge=0, le=20_000, description="messages per transaction; 0: as the source allows"
+    )
     batch_ms: int = Field(default=50, ge=1, le=10_000, description="longest wait for a full batch")
     health_port: int = Field(
         default=0, ge=0, le=65535, description="/healthz and /metrics; 0 is off"
@@ -37,6 +39,12 @@ class Ingest(BaseSettings):
     deadline_s: float = Field(
         default=10.0, gt=0, le=300, description="for a commit; doubles while it is tried again"
     )
+
+    @property
+    def batch_most(self) -> int:
+        """Messages per transaction. Over MQTT half of what NATS lets be under way: a whole window
+        in one batch, and each side waits for the other."""
+        return self.batch_size or {"mqtt": 1000, "jetstream": 2000}[self.source]
 
     @property
     def nats_addresses(self) -> tuple[str, ...]:

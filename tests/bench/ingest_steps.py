@@ -38,7 +38,7 @@ UPLINKS: Final = 20_000
 BATCH: Final = 1000
 EACH: Final[tuple[tuple[Any, str], ...]] = (  # once an uplink
     *((pipeline, "prepare"), (chirpstack_up, "read"), (pipeline, "map_uplink")),
-    *((pipeline, "identity"), (block, "reject_digest"), (block, "_uplink_row")),
+    *((pipeline, "identity"), (block, "reject_id"), (block, "_uplink_row")),
 )
 BATCHED: Final[tuple[tuple[Any, str], ...]] = (  # once a batch
     *((Store, "write"), (block.Block, "encoded"), (binary, "Readings"), (arrival, "_cells")),

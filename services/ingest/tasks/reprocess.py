@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from services.ingest import binary
 from services.ingest.decoded_again import Decoded, decode
 from services.ingest.task import Desk, Kind, Result, Task, Unusable
 from services.ingest.uplink import identity
@@ -122,7 +123,7 @@ def _forget_unmapped(connection: psycopg.Connection, desk: Desk, device_id: int)
     device = next((each for each in desk.fleet.devices.values() if each.id == device_id), None)
     names = device.targets if device else ()
     ids = [identity(f"device:{device_id}", f"unmapped:{name}") for name in names]
-    connection.execute("DELETE FROM rejected WHERE reject_id = ANY(%s)", [ids])
+    connection.execute("DELETE FROM rejected WHERE reject_id = ANY(%s)", [binary.ids(ids)])
 
 
 def _devices(desk: Desk, task: Task) -> list[int]:

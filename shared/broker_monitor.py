@@ -6,6 +6,7 @@ import httpx
 
 from shared.errors import OperatorError
 
+NOT_SET: Final = "no NATS monitoring address is set (LAB_MQTT_MONITOR_URL)"
 _STREAM: Final = "$MQTT_msgs"  # where NATS keeps every queued QoS 1 message
 _TIMEOUT_S: Final = 1.0  # it is on the same machine or next door
 

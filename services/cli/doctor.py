@@ -94,9 +94,10 @@ def _access() -> Iterator[str]:
 
 def _queue() -> Iterator[str]:
     mqtt, ingest = load(Mqtt), load(Ingest)
-    if ingest.source != "jetstream":
-        raise OperatorError("LAB_INGEST_SOURCE is mqtt: one process of ingest")
-    yield queue_state(mqtt, ingest)
+    if ingest.source == "jetstream":
+        yield queue_state(mqtt, ingest)
+    else:
+        yield "none is used: LAB_INGEST_SOURCE is mqtt, one process of ingest"
 
 
 def _embedded() -> Iterator[str]:
@@ -125,7 +126,7 @@ CHECKS: tuple[tuple[str, Callable[[], Iterator[str]], bool], ...] = (
     ("database", _database, True),
     ("broker", _broker, True),
     ("access", _access, False),
-    ("queue", _queue, False),
+    ("queue", _queue, True),
     ("embedded", _embedded, False),
     ("found", _found, True),
     ("browser", _browser, False),

@@ -17,6 +17,7 @@ from shared.db import ledger as table
 from shared.settings import Mqtt, load
 
 SHOWN: Final = 20
+UNKNOWN: Final = {"published": table.UNCOUNTED, "pending": broker_monitor.NOT_SET}
 COLUMNS: Final = ("stored", "rejected", "repeats", "items", "gaps")
 
 SiteOption = Annotated[str | None, typer.Option("--site", help="Key of a site.")]
@@ -64,7 +65,7 @@ def ledger(
         typer.echo(orjson.dumps({"totals": totals, "items": items}).decode())
         return
     for name, n in totals.items():
-        typer.echo(f"{name:16} {'unknown' if n is None else n}")
+        typer.echo(f"{name:16} {f'unknown: {UNKNOWN[name]}' if n is None else n}")
     for line in _table(found[:SHOWN]):
         typer.echo(line)
     if len(found) > SHOWN:

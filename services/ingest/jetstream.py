@@ -137,10 +137,10 @@ class JetStream:
 
     def _serve(self, wire: Wire, place: str) -> None:
         self._asked, self._granted = 0, None
-        self._meet(wire)
+        info = self._meet(wire)
         self._connected = True
         telemetry.CONNECTED.set(1)
-        log.info("broker_connected", host=place)
+        log.info("broker_connected", host=place, queue=info["name"], waiting=info["num_pending"])
         while not self._stopping.is_set():
             self._receive(wire.read())
             self._tell_filters(wire)

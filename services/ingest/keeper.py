@@ -100,7 +100,8 @@ class Keeper:
         return True
 
     def _lost(self, error: psycopg.Error, **told: object) -> None:
-        log.error("database_lost", error=str(error), **told, exc_info=error)
+        known = isinstance(error, psycopg.OperationalError)  # any other is a fault of ours
+        log.error("database_lost", error=str(error), **told, exc_info=None if known else error)
         self._store.healthy = False
         if self._drain:
             self._drain.answers.clear()

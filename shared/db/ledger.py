@@ -8,6 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+UNCOUNTED: Final = "only the publisher or the broker can count what was published"
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:

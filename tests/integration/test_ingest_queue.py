@@ -12,11 +12,12 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from services.cli.broker.shared_queue import state as queue_state
 from services.ingest import main
 from shared.errors import OperatorError
 from shared.jetstream import ACK_WAIT_S, INBOX
 from shared.nats_client import connected
-from shared.settings import Database, Mqtt
+from shared.settings import Database, Ingest, Mqtt
 from tests.integration.broker_world import World
 from tests.integration.counting_publisher import CountingPublisher, plain_reading
 from tests.integration.mqtt_attempt import PATIENCE_S, Attempt, eventually, with_user
@@ -78,6 +79,15 @@ def test_init_makes_the_queue_before_the_first_publisher_and_repeating_it_is_saf
     at.start()
     eventually(lambda: stored(engine) == 5)
     eventually(lambda: at.kept() == 0)
+
+
+def test_how_the_queue_stands_is_told_with_a_workers_rights(at: Workers) -> None:
+    at.at.told("init")
+    publish(at.at, OURS, range(5))
+    variables = at.at.variables
+    ingest = Ingest(source="jetstream", nats_url=variables["LAB_INGEST_NATS_URL"])
+    told = queue_state(Mqtt(url=variables["LAB_MQTT_URL"]), ingest)
+    assert told == "livinglab: 5 wait, 0 under way, one copy"
 
 
 def test_what_is_published_before_the_queue_is_made_is_kept_for_nobody(at: Workers) -> None:

@@ -11,16 +11,14 @@ from services.api.access.guard import Router, needs
 from services.api.access.visit import Visit
 from services.api.deps import NUMBER, DeviceKey, SiteKey, SourceKey, TimeRange, Visitor, paged
 from services.api.listing import Listing, Page, Payload, cut, from_micros, micros
-from shared.broker_monitor import MonitorUnreachable, pending
+from shared.broker_monitor import NOT_SET, MonitorUnreachable, pending
 from shared.db import ledger
 
-PUBLISHED: Final = "only the publisher or the broker can count what was published"
 ONLY_WHOLE: Final = "the broker counts for the whole platform, not for your sites alone"
 FRAME_GAPS: Final = (
     "frame counters that never arrived, by the hour of the next frame; cause unknown, not in the"
     " equation"
 )
-NO_MONITOR: Final = "no NATS monitoring address is set (LAB_MQTT_MONITOR_URL)"
 
 
 class Totals(Payload):
@@ -71,7 +69,7 @@ async def totals(visit: Visit, monitor_url: str | None) -> Totals:
     counted = await visit.connection.run_sync(ledger.totals)
     return Totals(
         published=None,
-        published_reason=PUBLISHED,
+        published_reason=ledger.UNCOUNTED,
         pending=waiting,
         pending_reason=reason,
         stored=counted.stored,
@@ -85,7 +83,7 @@ async def totals(visit: Visit, monitor_url: str | None) -> Totals:
 
 async def _pending(monitor_url: str | None) -> tuple[int | None, str | None]:
     if monitor_url is None:
-        return None, NO_MONITOR
+        return None, NOT_SET
     try:
         return await asyncio.to_thread(pending, monitor_url), None
     except MonitorUnreachable as error:

@@ -74,7 +74,7 @@ def state(mqtt: Mqtt, ingest: Ingest) -> str:
     """How the queue stands, asked as a worker would; raises QueueRefused."""
 
     async def looked(url: str) -> dict[str, Any] | None:
-        async with connected(url, mqtt.tls_context) as client:
+        async with connected(url, mqtt.tls_context, inbox_prefix=jetstream.INBOX) as client:
             return await _found(client, f"CONSUMER.INFO.{STREAM}.{QUEUE}")
 
     for url in ingest.nats_addresses:

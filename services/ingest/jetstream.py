@@ -203,9 +203,10 @@ class JetStream:
         wire.publish(jetstream.NEXT, body, wire.pulls)
 
     def _receive(self, frames: list[Frame]) -> None:
-        if frames:
-            self._heard_at = time.monotonic()
-        with self._lock:
+        if not frames:
+            return
+        self._heard_at = time.monotonic()
+        with self._lock:  # once for all of them
             for frame in frames:
                 if frame.reply:
                     self._hold(frame)
@@ -213,6 +214,7 @@ class JetStream:
                     self._ended(frame.headers)
 
     def _hold(self, frame: Frame) -> None:
+        """Under the lock."""
         self._asked = max(0, self._asked - 1)
         sequence, received_at = _told(frame.reply)
         if sequence in self._in_flight:  # redelivered while we still hold it

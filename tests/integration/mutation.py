@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 MEGABYTE: Final = 2**20
+LONGEST: Final = 2 * MEGABYTE
 # As they would stand in JSON; no library could be made to write most of them.
 TOKENS: Final[tuple[bytes, ...]] = (
     *(b"NaN", b"-Infinity", b"1e400", b"-1e400", b"1e-400", b"1" + b"0" * 5000, b"-" + b"7" * 310),
@@ -78,15 +79,14 @@ class Mutator:
         if way > 0.6:
             for _ in range(self._draw.choice((1, 1, 1, 2, 5))):
                 body = self._draw.choice(_BY_BYTES)(self._draw, body)
-        return body[: 2 * MEGABYTE]
+        return body[:LONGEST]
 
     def _by_structure(self, body: bytes) -> bytes:
         value = [orjson.loads(body)]
         for _ in range(self._draw.choice((1, 1, 1, 2, 3))):
             container, key = self._draw.choice(places(value))
             self._draw.choice(_BY_STRUCTURE)(self, container, key)
-        written = orjson.dumps(value[0], option=orjson.OPT_NON_STR_KEYS)
-        return _PLACE.sub(_token, written)
+        return _filled(orjson.dumps(value[0], option=orjson.OPT_NON_STR_KEYS))
 
     def _odd(self) -> str:
         """A name for a token, which takes its place when all is written."""
@@ -142,9 +142,20 @@ class Mutator:
             container[key] = inner[:at] + self._draw.choice(odd) + inner[at:]
 
 
-def _token(name: re.Match[bytes]) -> bytes:
-    tokens = LARGE if name[1] == b"l" else TOKENS
-    return tokens[int(name[2]) % len(tokens)]  # a mutation may have changed the number
+def _filled(written: bytes) -> bytes:
+    """With the tokens in their places: a megabyte repeated thousands of times only until full."""
+    room = LONGEST
+
+    def token(name: re.Match[bytes]) -> bytes:
+        nonlocal room
+        if room <= 0:
+            return b"0"
+        tokens = LARGE if name[1] == b"l" else TOKENS
+        chosen = tokens[int(name[2]) % len(tokens)]  # a mutation may have changed the number
+        room -= len(chosen)
+        return chosen
+
+    return _PLACE.sub(token, written)
 
 
 def places(value: list[Any]) -> list[Place]:

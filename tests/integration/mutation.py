@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 MEGABYTE: Final = 2**20
-LONGEST: Final = 2 * MEGABYTE
+_MOST_BYTES: Final = 2 * MEGABYTE  # of a message
 # As they would stand in JSON; no library could be made to write most of them.
 TOKENS: Final[tuple[bytes, ...]] = (
     *(b"NaN", b"-Infinity", b"1e400", b"-1e400", b"1e-400", b"1" + b"0" * 5000, b"-" + b"7" * 310),
@@ -79,7 +79,7 @@ class Mutator:
         if way > 0.6:
             for _ in range(self._draw.choice((1, 1, 1, 2, 5))):
                 body = self._draw.choice(_BY_BYTES)(self._draw, body)
-        return body[:LONGEST]
+        return body[:_MOST_BYTES]
 
     def _by_structure(self, body: bytes) -> bytes:
         value = [orjson.loads(body)]
@@ -143,8 +143,8 @@ class Mutator:
 
 
 def _filled(written: bytes) -> bytes:
-    """With the tokens in their places: a megabyte repeated thousands of times only until full."""
-    room = LONGEST
+    """With the tokens in their places while there is room: each of thousands may be a megabyte."""
+    room = _MOST_BYTES
 
     def token(name: re.Match[bytes]) -> bytes:
         nonlocal room
